@@ -1,0 +1,162 @@
+"""The sweeps: upstream × local, summed where paths meet, over a recorded graph."""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from autograd import functional, graph, modes
+from autograd.environment import accelerated
+from autograd.errors import AnomalyError, AutogradError, StaleGraphError
+from autograd.ops import TABLE
+from autograd.structure import flatten
+from autograd.value import Value, describe
+
+_RULES_OF_VALUES = {op: op.derivatives(vars(functional)) for op in TABLE.values()}
+"""The local derivatives as functions of Values: they record themselves."""
+
+
+def local_derivative(node: Value, slot: int, create_graph: bool = False) -> Any:
+    """∂node/∂operand for the operand in that slot (0 is the left one) of a computed node.
+
+    A float; with create_graph a Value, or a float where the derivative is a constant.
+    """
+    op, x, y = node._op, node._x, node._y
+    if create_graph:
+        return _RULES_OF_VALUES[op][slot](x, y, node)
+    a = x if type(x) is float else x._data
+    b = y if type(y) is float else y._data
+    return op.rules[slot](a, b, node._data)
+
+
+def _times(upstream: Any, local: Any) -> Any:
+    """upstream × local, recording no product with the number 1."""
+    if type(local) is float and local == 1.0:
+        return upstream
+    if type(upstream) is float and upstream == 1.0:
+        return local
+    return upstream * local
+
+
+@accelerated
+def pullback(
+    seeds: Mapping[Value, Any],
+    wrt: Sequence[Value] | None = None,
+    create_graph: bool = False,
+    allow_stale: bool = False,
+    since: int = 0,
+) -> dict[Value, Any]:
+    """The gradient of Σ seed × root at every node below the roots that needs one.
+
+    The reverse sweep: nodes in the exact reverse of their recording, operands from left to
+    right; the first contribution to a gradient is assigned, later ones are added.
+
+    Args:
+        seeds: the upstream gradient of each root.
+        wrt: the nodes whose gradients are wanted; without it those that require a gradient.
+        create_graph: record the derivatives, so that they can be differentiated.
+        allow_stale: go on where a leaf was written after it was used.
+        since: a stamp; nodes recorded before it are left out, for none of them depends on wrt.
+    """
+    operations = graph.operations(*seeds, since=since)
+    if not allow_stale:
+        _refuse_stale(operations)
+    dependents = None if wrt is None else graph.dependents(operations, wrt)
+    anomaly = modes.thread.anomaly
+    gradients = dict(seeds)
+    for node in reversed(operations):
+        upstream = gradients.get(node)
+        if upstream is None:
+            continue
+        op, x, y = node._op, node._x, node._y
+        if create_graph:
+            rules, a, b, z = _RULES_OF_VALUES[op], x, y, node
+        else:
+            rules, z = op.rules, node._data
+            a = x._data if isinstance(x, Value) else x
+            b = y._data if isinstance(y, Value) else y
+        # The two slots are written out: a loop over them would cost a third of the sweep.
+        if type(x) is not float and x._requires_grad and (dependents is None or x in dependents):
+            local = rules[0](a, b, z)
+            downstream = _times(upstream, local) if create_graph else upstream * local
+            gradients[x] = gradients[x] + downstream if x in gradients else downstream
+            if anomaly:
+                _check(anomaly, node, x, gradients[x])
+        if type(y) is not float and y._requires_grad and (dependents is None or y in dependents):
+            local = rules[1](a, b, z)
+            downstream = _times(upstream, local) if create_graph else upstream * local
+            gradients[y] = gradients[y] + downstream if y in gradients else downstream
+            if anomaly:
+                _check(anomaly, node, y, gradients[y])
+    return gradients
+
+
+def pushforward(
+    tangents: Mapping[Value, Any],
+    roots: Sequence[Value],
+    create_graph: bool = False,
+    since: int = 0,
+) -> dict[Value, Any]:
+    """The tangent of every node below the roots: Σ local × tangent of the operand.
+
+    The forward sweep, in the order of recording. A node that depends on no node of `tangents`
+    has none; those recorded before the stamp `since` are known to depend on none.
+    """
+    found = dict(tangents)
+    for node in graph.operations(*roots, since=since):
+        if node in tangents:
+            continue
+        for slot, operand in enumerate((node._x, node._y)):
+            if type(operand) is float or operand not in found:
+                continue
+            tangent = _times(found[operand], local_derivative(node, slot, create_graph))
+            found[node] = found[node] + tangent if node in found else tangent
+    return found
+
+
+@accelerated
+def backward(root: Value, upstream: float) -> None:
+    """Add the gradients of root to its leaves, and set them on the nodes between."""
+    if not root._requires_grad:
+        raise AutogradError(
+            f"backward from {describe(root)}: it requires no gradient, for it was computed from "
+            "numbers, detached values or under no_grad(); start from a node above a leaf that does"
+        )
+    for node, gradient in pullback({root: upstream}).items():
+        accumulates = node._op is None and node._grad != 0.0
+        node._grad = node._grad + gradient if accumulates else gradient
+
+
+def gradient(root: Value, wrt: Any, create_graph: bool) -> Any:
+    """∂root/∂wrt in the structure of wrt; see `Value.gradient`."""
+    targets, rebuild = flatten(wrt, "wrt")
+    for target in targets:
+        if not isinstance(target, Value):
+            raise TypeError(f"wrt must hold Values, received the number {target!r}")
+        if not target._requires_grad:
+            raise AutogradError(f"wrt: {describe(target)} requires no gradient")
+    with modes.enable_grad() if create_graph else nullcontext():
+        gradients = pullback({root: 1.0}, targets, create_graph)
+    found = [gradients.get(target, 0.0) for target in targets]
+    return rebuild([as_value(x) for x in found] if create_graph else found)
+
+
+def as_value(x: Value | float) -> Value:
+    """x itself, or a constant with that number."""
+    return x if isinstance(x, Value) else Value(x, requires_grad=False)
+
+
+def _refuse_stale(operations: list[Value]) -> None:
+    for node, leaf in graph.stale_edges(operations):
+        raise StaleGraphError(
+            f"{describe(leaf)} was written after {describe(node)} was computed from it: "
+            "compute the result again, then call backward()"
+        )
+
+
+def _check(anomaly: modes.Anomaly, node: Value, operand: Value, gradient: Any) -> None:
+    if not math.isfinite(gradient.data if isinstance(gradient, Value) else gradient):
+        raise AnomalyError(
+            f"the gradient of {describe(operand)} turned {gradient} in the backward pass of "
+            f"{describe(node)}, recorded at {anomaly.line(node._stamp)}"
+        )

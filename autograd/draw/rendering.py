@@ -1,0 +1,101 @@
+"""DOT → SVG: laid out by the dot program or by pygraphviz, then cleaned and given its titles."""
+# Graphviz's packages are typed in part.
+# pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
+
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+from xml.etree import ElementTree
+
+import graphviz
+
+from autograd.errors import MissingExtraError
+
+_SVG = "{http://www.w3.org/2000/svg}"
+
+
+class Drawing(graphviz.Digraph):
+    """A `graphviz.Digraph` that becomes SVG with or without the dot program.
+
+    Attributes:
+        title: what is drawn.
+        description: what is drawn in words, for those who cannot see it.
+        titles: what a reader is told of an element of the drawing, by its `id`.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.title = self.description = ""
+        self.titles = dict[str, str]()
+
+    def svg(self) -> str:
+        """The drawing as SVG text, without script, links or references to anything outside.
+
+        Raises:
+            MissingExtraError: if there is neither the dot program nor pygraphviz.
+        """
+        root = ElementTree.fromstring(_layout(self))
+        for group in root.iter(f"{_SVG}g"):
+            _entitle(group, self.titles.get(group.get("id", "")))
+        for place, (tag, text) in enumerate((("title", self.title), ("desc", self.description))):
+            element = ElementTree.Element(tag)
+            element.text = text
+            root.insert(place, element)
+        for element in root.iter():
+            element.tag = element.tag.removeprefix(_SVG)
+        root.set("xmlns", _SVG.strip("{}"))
+        root.set("role", "img")
+        root.set("stroke-linecap", "square")  # closes gaps in the wires, from rounding to points
+        return ElementTree.tostring(root, encoding="unicode")
+
+    def _repr_image_svg_xml(self) -> str:
+        return self.svg()
+
+
+def _entitle(group: ElementTree.Element, text: str | None) -> None:
+    """Replace the title that Graphviz gave, the name in DOT, or remove it."""
+    title = group.find(f"{_SVG}title")
+    if title is not None:
+        title.text = text
+        if not text:
+            group.remove(title)
+
+
+def _layout(drawing: Drawing) -> bytes:
+    """The SVG of the dot program if it is on PATH, else that of pygraphviz."""
+    try:
+        return drawing.pipe(format="svg")
+    except (graphviz.ExecutableNotFound, OSError):  # OSError: PATH holds a forbidden folder
+        pass
+    try:
+        import pygraphviz
+    except ImportError:
+        raise MissingExtraError(
+            "a drawing needs Graphviz: install it from https://graphviz.org/download, so that its "
+            'program dot is on PATH, or run `pip install "scalar-autograd[viz]"`'
+        ) from None
+    graph: Any = pygraphviz.AGraph(string=drawing.source)
+    with _without_font_warnings():
+        return graph.draw(format="svg", prog="dot")
+
+
+@contextmanager
+def _without_font_warnings() -> Generator[None]:
+    """Keep to itself what the fontconfig of pygraphviz says of the system's newer settings.
+
+    It writes to the file descriptor of stderr, past Python; all else it writes is passed on.
+    """
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(b"Fontconfig warning"):
+                    os.write(2, line)
