@@ -34,7 +34,11 @@ setup(
         Extension(
             "autograd._native.engine",
             [f"{NATIVE}/engine.c"],
-            depends=[f"{NATIVE}/generate.py", "autograd/ops.py"],
+            depends=[
+                *(f"{NATIVE}/{part}.h" for part in ("node", "recording", "sweep", "type")),
+                f"{NATIVE}/generate.py",
+                "autograd/ops.py",
+            ],
             optional=not required,
         )
     ],

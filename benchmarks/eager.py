@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmarks.contest import Contestant, interleaved, peak_bytes, process, seconds, table
-from benchmarks.peers import LEAVES, engines
+from benchmarks.peers import LEAVES, engines, recorders
 
 FLOAT = Contestant("Python float", "float")
 
@@ -164,10 +164,13 @@ def _memory(contestants: list[Contestant], count: int) -> str:
 def main(rounds: int) -> None:
     """Print the tables of the suite."""
     contestants = engines()
-    floats = interleaved([FLOAT, *contestants], rounds, _seconds_per(products, 50_000))
+    floats = interleaved([FLOAT, *recorders()], rounds, _seconds_per(products, 50_000))
     print(table("Recording one operation, c = a * b", "ns", floats, FLOAT.name), end="\n\n")
-    for title, task in (("Recording", tree), ("Backward pass of", tree_backward)):
-        figures = interleaved(contestants, rounds, _seconds_per(task, 20_000))
+    for title, task, entered in (
+        ("Recording", tree, recorders()),
+        ("Backward pass of", tree_backward, contestants),
+    ):
+        figures = interleaved(entered, rounds, _seconds_per(task, 20_000))
         title = f"{title} a tree of 20,000 operations"
         print(table(title, "ns/op", figures, contestants[0].name), end="\n\n")
     steps = interleaved(contestants, rounds, _moons_milliseconds)

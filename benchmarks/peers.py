@@ -17,6 +17,15 @@ def _micrograd() -> Callable[[float], Any]:
     return importlib.import_module("micrograd.engine").Value
 
 
+def _minigrad() -> Callable[[float], Any]:
+    return importlib.import_module("minigrad.engine").Value
+
+
+def _casadi() -> Callable[[float], Any]:
+    symbols = importlib.import_module("casadi").SX
+    return lambda _: symbols.sym("x")
+
+
 def _torch() -> Callable[[float], Any]:
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)
@@ -31,6 +40,8 @@ LEAVES: dict[str, Callable[[], Callable[[float], Any]]] = {
     "float": _float,
     "autograd": _autograd,
     "micrograd": _micrograd,
+    "minigrad": _minigrad,
+    "casadi": _casadi,
     "torch": _torch,
 }
 """By peer: the function that imports it and gives its maker of leaves."""
@@ -41,5 +52,13 @@ def engines() -> list[Contestant]:
     ours = [Contestant("autograd (python)", "autograd", {"AUTOGRAD_ENGINE": "python"})]
     if autograd.engine == "native":
         ours.insert(0, Contestant("autograd (native)", "autograd", {"AUTOGRAD_ENGINE": "native"}))
-    peers = [name for name in ("micrograd", "torch") if importlib.util.find_spec(name)]
-    return ours + [Contestant(name, name) for name in peers]
+    return ours + _installed("micrograd", "minigrad", "torch")
+
+
+def recorders() -> list[Contestant]:
+    """The engines, and CasADi: its SX graphs hold symbols, without numbers and a backward pass."""
+    return engines() + _installed("casadi")
+
+
+def _installed(*names: str) -> list[Contestant]:
+    return [Contestant(name, name) for name in names if importlib.util.find_spec(name)]
