@@ -55,10 +55,10 @@ def gradcheck(
         function = _flat(f, tuple(args))
         for depth in range(1, order + 1):
             for partial in function.partials():
-                if not partial.is_defined():
+                if not math.isfinite(value := _data(partial.root)):
+                    point = ", ".join(map("{} = {!r}".format, function.inputs, function.point))
                     raise GradcheckError(
-                        f"{partial.name} cannot be checked: at {function.describe_point()} "
-                        f"its function is {_data(partial.root)!r}"
+                        f"{partial.name} cannot be checked: its function is {value!r} at {point}"
                     )
                 if disagreement := partial.disagreement(tolerance):
                     cause = _cause(partial.root, depth, tolerance)
@@ -88,7 +88,7 @@ def _cause(root: Any, order: int, tolerance: _Tolerance) -> str:
     for _ in range(order):
         for node, function in zip(operations, functions, strict=True):
             for partial in function.partials():
-                if partial.is_defined() and (disagreement := partial.disagreement(tolerance)):
+                if disagreement := partial.disagreement(tolerance):
                     return (
                         f"the operation {node._op} is wrong by itself: "
                         f"{disagreement}, at {_describe(node)}"
@@ -143,10 +143,6 @@ class _Function:
     point: list[float]
     inputs: list[str]
     outputs: list[str]
-
-    def describe_point(self) -> str:
-        """Where it is checked, in words."""
-        return ", ".join(map("{} = {!r}".format, self.inputs, self.point))
 
     def slopes(self) -> "_Function":
         """Its derivatives as a function, output by output."""
@@ -228,17 +224,13 @@ class _Partial:
     engine: float
     differences: "_Differences"
 
-    def is_defined(self) -> bool:
-        """Whether there is a number whose derivative can be checked."""
-        return math.isfinite(_data(self.root))
-
     def disagreement(self, tolerance: _Tolerance) -> str | None:
         """How the finite differences contradict the engine; None where they agree."""
         if self._agrees_with_central(tolerance):
             return None
         sides = self.differences.sides()
         if not sides:
-            return f"{self.name} cannot be checked: its function is finite on neither side"
+            return f"{self.name} cannot be checked: its function is not finite on either side"
         low, high = min(side.low for side in sides), max(side.high for side in sides)
         allowed = tolerance(self.engine, low, high)
         if low - allowed <= self.engine <= high + allowed:
@@ -257,15 +249,19 @@ class _Partial:
     def _agrees_with_central(self, tolerance: _Tolerance) -> bool:
         """Whether differences across the point settle on the derivative, at whatever step.
 
-        They settle where the error is within the tolerance or, for a slope that is next to
-        nothing beside the function itself, where it is near the least that rounding allows.
+        They do where their error is within the tolerance; or, for a slope that is next to nothing
+        beside the function itself, where they come near the least error that rounding allows
+        and none over larger steps contradicts the derivative.
         """
         size = abs(_data(self.root)) / max(abs(self.differences.x), 1.0)
         negligible = 1e-12 * size + sys.float_info.min
+        agreed = True
         for estimate in self.differences.central():
-            off = abs(estimate.value - self.engine)
-            allowed = tolerance(estimate.value)
-            if max(off, estimate.error) <= allowed or off <= estimate.error <= negligible:
+            off, allowed = abs(estimate.value - self.engine), tolerance(estimate.value)
+            if off <= allowed and estimate.error <= allowed:
+                return True
+            agreed = agreed and off <= estimate.error
+            if agreed and estimate.error <= negligible:
                 return True
         return False
 
@@ -413,13 +409,10 @@ def _best(estimates: list[_Estimate]) -> _Estimate | None:
 def _is_growing(quotients: list[_Estimate]) -> bool:
     """Whether the quotients over the smallest steps, the first ones, grow to an infinite slope.
 
-    They do so without settling over 16 halvings of the step, as 1/√h and log h do.
+    They do so without settling over 16 halvings of the step, as 1/√h and log h do. Quotients
+    beyond all floats, whose differences are nan, do not settle.
     """
-    steepest, *_ = quotients
-    sign = math.copysign(1.0, steepest.value)
+    sign = math.copysign(1.0, quotients[0].value)
     growth = [sign * (a.value - b.value) for a, b in pairwise(quotients[:16])]
-    return math.isinf(steepest.value) or (
-        len(growth) == 15
-        and all(a >= 0.97 * b > 0.0 for a, b in pairwise(growth))
-        and growth[0] > steepest.rounding
-    )
+    settles = any(a < 0.97 * b or b <= 0.0 for a, b in pairwise(growth))
+    return len(growth) == 15 and not settles
