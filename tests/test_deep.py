@@ -36,9 +36,9 @@ def chain(operations: int) -> Deep:
     return Deep(y, [x], 2.0, 2.0)
 
 
-def wide_sum(count: int) -> Deep:
-    leaves = [Value(1.0) for _ in range(count)]
-    return Deep(functional.sum(leaves), leaves, float(count), 1.0)
+def wide_sum(nodes: int) -> Deep:
+    leaves = [Value(1.0) for _ in range(nodes // 2 + 1)]
+    return Deep(functional.sum(leaves), leaves, float(len(leaves)), 1.0)
 
 
 SHAPES = [chain, wide_sum]
