@@ -1,7 +1,8 @@
 """The front door: everything public of the engine."""
 
 from autograd.checking import gradcheck
-from autograd.draw import draw_dot, step_through, to_svg
+from autograd.compiler import compile
+from autograd.draw import draw_dot, draw_network, step_through, to_svg
 from autograd.environment import engine
 from autograd.errors import (
     AnomalyError,
@@ -9,6 +10,7 @@ from autograd.errors import (
     GradcheckError,
     MissingExtraError,
     StaleGraphError,
+    TraceError,
 )
 from autograd.explanation import explain
 from autograd.functional import (
@@ -74,6 +76,7 @@ from autograd.functional import (
 )
 from autograd.modes import detect_anomaly, no_grad
 from autograd.pencil import by_hand
+from autograd.tracing import is_traced
 from autograd.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd.value import Value, values
 
@@ -83,6 +86,7 @@ __all__ = [
     "GradcheckError",
     "MissingExtraError",
     "StaleGraphError",
+    "TraceError",
     "Value",
     "abs",
     "acos",
@@ -96,12 +100,14 @@ __all__ = [
     "by_hand",
     "cbrt",
     "ceil",
+    "compile",
     "cos",
     "cosh",
     "detect_anomaly",
     "div",
     "dot",
     "draw_dot",
+    "draw_network",
     "elu",
     "engine",
     "equal",
@@ -117,6 +123,7 @@ __all__ = [
     "hessian",
     "hvp",
     "hypot",
+    "is_traced",
     "jacobian",
     "jvp",
     "leaky_relu",

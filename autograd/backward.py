@@ -29,7 +29,7 @@ def local_derivative(node: Value, slot: int, create_graph: bool = False) -> Any:
     return op.rules[slot](a, b, node._data)
 
 
-def _times(upstream: Any, local: Any) -> Any:
+def times(upstream: Any, local: Any) -> Any:
     """upstream × local, recording no product with the number 1."""
     if type(local) is float and local == 1.0:
         return upstream
@@ -58,6 +58,9 @@ def pullback(
         allow_stale: go on where a leaf was written after it was used.
         since: a stamp; nodes recorded before it are left out, for none of them depends on wrt.
     """
+    trace = modes.thread.trace
+    if create_graph and trace and trace.selections:
+        return trace.pullback(seeds, wrt, since)
     operations = graph.operations(*seeds, since=since)
     if not allow_stale:
         _refuse_stale(operations)
@@ -78,13 +81,13 @@ def pullback(
         # The two slots are written out: a loop over them would cost a third of the sweep.
         if type(x) is not float and x._requires_grad and (dependents is None or x in dependents):
             local = rules[0](a, b, z)
-            downstream = _times(upstream, local) if create_graph else upstream * local
+            downstream = times(upstream, local) if create_graph else upstream * local
             gradients[x] = gradients[x] + downstream if x in gradients else downstream
             if anomaly:
                 _check(anomaly, node, x, gradients[x])
         if type(y) is not float and y._requires_grad and (dependents is None or y in dependents):
             local = rules[1](a, b, z)
-            downstream = _times(upstream, local) if create_graph else upstream * local
+            downstream = times(upstream, local) if create_graph else upstream * local
             gradients[y] = gradients[y] + downstream if y in gradients else downstream
             if anomaly:
                 _check(anomaly, node, y, gradients[y])
@@ -102,6 +105,9 @@ def pushforward(
     The forward sweep, in the order of recording. A node that depends on no node of `tangents`
     has none; those recorded before the stamp `since` are known to depend on none.
     """
+    trace = modes.thread.trace
+    if create_graph and trace and trace.selections:
+        return trace.pushforward(tangents, roots, since)
     found = dict(tangents)
     for node in graph.operations(*roots, since=since):
         if node in tangents:
@@ -109,7 +115,7 @@ def pushforward(
         for slot, operand in enumerate((node._x, node._y)):
             if type(operand) is float or operand not in found:
                 continue
-            tangent = _times(found[operand], local_derivative(node, slot, create_graph))
+            tangent = times(found[operand], local_derivative(node, slot, create_graph))
             found[node] = found[node] + tangent if node in found else tangent
     return found
 
@@ -127,6 +133,13 @@ def backward(root: Value, upstream: float) -> None:
         node._grad = node._grad + gradient if accumulates else gradient
 
 
+@accelerated
+def accumulate(leaves: list[Value], gradients: list[float]) -> None:
+    """Add gradients that were computed elsewhere to those of the leaves."""
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        leaf._grad = leaf._grad + gradient if leaf._grad != 0.0 else gradient
+
+
 def gradient(root: Value, wrt: Any, create_graph: bool) -> Any:
     """∂root/∂wrt in the structure of wrt; see `Value.gradient`."""
     targets, rebuild = flatten(wrt, "wrt")
@@ -135,10 +148,11 @@ def gradient(root: Value, wrt: Any, create_graph: bool) -> Any:
             raise TypeError(f"wrt must hold Values, received the number {target!r}")
         if not target._requires_grad:
             raise AutogradError(f"wrt: {describe(target)} requires no gradient")
-    with modes.enable_grad() if create_graph else nullcontext():
-        gradients = pullback({root: 1.0}, targets, create_graph)
+    are_values = create_graph or modes.thread.trace is not None
+    with modes.enable_grad() if create_graph else modes.no_grad() if are_values else nullcontext():
+        gradients = pullback({root: 1.0}, targets, are_values)
     found = [gradients.get(target, 0.0) for target in targets]
-    return rebuild([as_value(x) for x in found] if create_graph else found)
+    return rebuild([as_value(x) for x in found] if are_values else found)
 
 
 def as_value(x: Value | float) -> Value:

@@ -17,5 +17,9 @@ class GradcheckError(AutogradError):
     """A derivative differs from the finite differences of its function."""
 
 
+class TraceError(AutogradError, TypeError):
+    """A function being compiled asked a Value for its number, as a bool, an index or a float."""
+
+
 class MissingExtraError(AutogradError, ImportError):
     """A package of an optional extra is not installed; the text names the extra."""

@@ -47,7 +47,7 @@ class Path(TypedDict):
 
 
 @dataclass(frozen=True, repr=False)
-class _Shown(ABC):
+class Shown(ABC):
     """What explanations share: they print as their text.
 
     Attributes:
@@ -76,7 +76,7 @@ class _Shown(ABC):
 
 
 @dataclass(frozen=True, repr=False)
-class Explanation(_Shown):
+class Explanation(Shown):
     """Every node of a computation, in its order, with what flows along every edge.
 
     Attributes:
@@ -156,7 +156,7 @@ class Explanation(_Shown):
 
 
 @dataclass(frozen=True, repr=False)
-class PathExplanation(_Shown):
+class PathExplanation(Shown):
     """The paths from wrt to the result: the gradient is the sum of their products.
 
     Where a path has labelled nodes between its ends, those without a label are passed over in
@@ -279,12 +279,12 @@ def explain(
         ValueError: if digits or paths is no positive integer.
         AutogradError: if wrt requires no gradient.
     """
-    _require_value(y, "y")
+    require_value(y, "y")
     _require_positive(digits, "digits")
     _require_positive(paths, "paths")
     if wrt is None:
         return _explain_nodes(y, digits)
-    _require_value(wrt, "wrt")
+    require_value(wrt, "wrt")
     return _explain_paths(y, wrt, digits, paths)
 
 
@@ -408,7 +408,8 @@ def _html(header: list[str], rows: list[list[str]], notes: list[str]) -> str:
     return "\n".join(["<table>", *lines, "</table>", f"<p>{below}</p>"])
 
 
-def _require_value(x: object, name: str) -> None:
+def require_value(x: object, name: str) -> None:
+    """Raise a TypeError that names the argument unless x is a Value."""
     if not isinstance(x, Value):
         raise TypeError(f"{name} must be a Value, received the {type(x).__name__} {x!r}")
 

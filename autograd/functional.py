@@ -8,7 +8,7 @@ from autograd import modes
 from autograd.environment import accelerated
 from autograd.ops import TABLE, Op
 from autograd.structure import array, flatten, is_array, is_scalar, map_scalars, places
-from autograd.value import Value, number, record
+from autograd.value import Value, is_real, number, record
 
 Elementwise = Callable[[Any], Any]
 Pairwise = Callable[[Any, Any], Any]
@@ -150,6 +150,8 @@ def where(condition: object, a: Any, b: Any) -> Any:
             f"received the {type(condition).__name__} {condition!r}"
         )
     a, b = _scalar(a, "a"), _scalar(b, "b")
+    if modes.tracing and modes.thread.trace and not is_real(condition):
+        return modes.thread.trace.select(condition, a, b)
     return a if condition else b
 
 

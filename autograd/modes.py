@@ -1,5 +1,6 @@
-"""What a thread has switched on: recording off (`no_grad`), anomaly detection, transforms."""
+"""What a thread has switched on: recording off, anomaly detection, transforms, a trace."""
 
+import copy
 import linecache
 import os
 import sys
@@ -7,14 +8,20 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from autograd.environment import native
 
-_PACKAGE = str(Path(__file__).parent) + os.sep
+_NOT_THE_USERS = (str(Path(__file__).parent) + os.sep, "<formula ", copy.__file__)
+"""How the names of files begin whose code is not what a user wrote."""
+
 _lock = threading.Lock()
 
 active: int = 0
 """How many modes are on in all threads together: while 0, recording asks nothing more."""
+
+tracing: int = 0
+"""How many traces run in all threads together: while 0, reading a Value asks nothing more."""
 
 
 class Anomaly:
@@ -25,7 +32,7 @@ class Anomaly:
 
     def remember(self, stamp: int) -> str:
         """Note the line of the user's code that is recording the node of this stamp."""
-        self._lines[stamp] = _calling_line()
+        self._lines[stamp] = calling_line()
         return self._lines[stamp]
 
     def line(self, stamp: int) -> str:
@@ -37,15 +44,17 @@ class _Thread(threading.local):
     recording: bool = True
     anomaly: Anomaly | None = None
     transforms: int = 0
+    trace: Any = None  # tracing.Trace | None, which is built on Value
 
 
 thread = _Thread()
 """The modes of the running thread."""
 
 
-def _calling_line() -> str:
+def calling_line() -> str:
+    """The line of the user's code that is running: the innermost one outside this package."""
     frame = sys._getframe()
-    while frame.f_code.co_filename.startswith((_PACKAGE, "<formula ")) and frame.f_back:
+    while frame.f_code.co_filename.startswith(_NOT_THE_USERS) and frame.f_back:
         frame = frame.f_back
     filename, number = frame.f_code.co_filename, frame.f_lineno
     return f"{filename}:{number}: {linecache.getline(filename, number).strip()}"
@@ -105,3 +114,42 @@ def all_off() -> Generator[None]:
     """Record as outside of all modes: copying a graph is no computation."""
     with _switch("recording", True), _switch("anomaly", None):
         yield
+
+
+@contextmanager
+def transforming() -> Generator[None]:
+    """Inside a transform: record, even where no_grad() is on outside."""
+    with enable_grad():
+        _count_transform(1)
+        try:
+            yield
+        finally:
+            _count_transform(-1)
+
+
+@contextmanager
+def traced(trace: object) -> Generator[None]:
+    """While a function is traced for compiling; a transform that turns it into a program."""
+    before = thread.trace
+    with all_off(), transforming():
+        _count_trace(1)
+        thread.trace = trace
+        try:
+            yield
+        finally:
+            thread.trace = before
+            _count_trace(-1)
+
+
+def _count_transform(change: int) -> None:
+    thread.transforms += change
+    if native:
+        native.set_transforming(thread.transforms)
+
+
+def _count_trace(change: int) -> None:
+    global tracing
+    with _lock:
+        tracing += change
+        if native:
+            native.set_tracing(tracing)

@@ -165,6 +165,11 @@ class _Division(ast.NodeTransformer):
         return node
 
 
+def total_division(tree: ast.AST) -> ast.AST:
+    """The formula with `a / b` read as the call div(a, b), which never raises."""
+    return _Division().visit(tree)
+
+
 class _Selection(ast.NodeTransformer):
     """Reads `where(condition, a, b)` as `a if condition else b`."""
 
@@ -179,7 +184,7 @@ def compile_formula(
     name: str, operands: str, formula: str, namespace: Mapping[str, Any]
 ) -> Function:
     """The function `name` of the operands, over a namespace; a debugger can step into it."""
-    tree = _Selection().visit(_Division().visit(ast.parse(formula, mode="eval")))
+    tree = _Selection().visit(total_division(ast.parse(formula, mode="eval")))
     source = f"def {name}({', '.join(operands)}):\n    return {ast.unparse(tree)}\n"
     filename = f"<formula {name}: {formula}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)

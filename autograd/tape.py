@@ -5,13 +5,13 @@ import keyword
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
 from autograd import graph
-from autograd.ops import TABLE, Op, _Division
+from autograd.ops import TABLE, Op, total_division
 from autograd.value import Value
 
 Step = tuple[int, int, int]
@@ -98,13 +98,13 @@ class Tape:
         It is the display name where that serves. None is a keyword of either language or the
         name of a function, and none begins with grad_, so that grad_NAME is free for gradients.
         """
-        return graph.distinct([_identifier(slot.name) for slot in self.slots], _RESERVED)
+        return graph.distinct([identifier(slot.name) for slot in self.slots], RESERVED)
 
     def expressions(self) -> list[str]:
         """What computes each instruction, for a reader: `s0 + s1`, `x / 2.0`, `sigmoid(s3)`."""
         names = [slot.name for slot in self.slots]
         return [
-            _formula(_value(instruction.op)).fill(instruction, names)
+            read_formula(value_formula(instruction.op)).fill(instruction, names)
             for instruction in self.instructions
         ]
 
@@ -115,9 +115,9 @@ class Tape:
         the numbers of the engine.
         """
         names, steps = self.identifiers(), list(self.sweep())
-        formulas = {_value(instruction.op) for instruction in self.instructions}
+        formulas = {value_formula(instruction.op) for instruction in self.instructions}
         formulas |= {self._instruction(slot).op.local[place] for slot, place, _ in steps}
-        functions = {name for formula in formulas for name in _formula(formula, True).calls}
+        functions = {name for formula in formulas for name in read_formula(formula, True).calls}
         return "\n".join(
             [
                 *_import("math", self._constants() & {"inf", "nan"}),
@@ -131,7 +131,7 @@ class Tape:
 
     def _forward(self, names: Sequence[str]) -> Iterator[str]:
         for slot, instruction in enumerate(self.instructions, len(self.inputs)):
-            formula = _formula(_value(instruction.op), True)
+            formula = read_formula(value_formula(instruction.op), True)
             yield f"{names[slot]} = {formula.fill(instruction, names, names[slot])}"
 
     def _backward(self, names: Sequence[str], steps: Iterable[Step]) -> Iterator[str]:
@@ -146,7 +146,7 @@ class Tape:
             yield accumulate(slot, "1.0")
         for slot, place, operand in steps:
             instruction = self._instruction(slot)
-            formula = _formula(instruction.op.local[place], True)
+            formula = read_formula(instruction.op.local[place], True)
             local = formula.fill(instruction, names, names[slot])
             upstream, factor = f"grad_{names[slot]}", f"({local})" if formula.compound else local
             yield accumulate(operand, upstream if local == "1.0" else f"{upstream} * {factor}")
@@ -208,22 +208,30 @@ _C_KEYWORDS = """alignas alignof asm auto bool break case char const constexpr c
     return short signed sizeof static static_assert struct switch thread_local true typedef typeof
     typeof_unqual union unsigned void volatile while _Alignas _Alignof _Atomic _BitInt _Bool
     _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local"""
-_RESERVED = {*keyword.kwlist, "__debug__", *_C_KEYWORDS.split(), *TABLE, "where", "inf", "nan"}
+RESERVED = {*keyword.kwlist, "__debug__", *_C_KEYWORDS.split(), *TABLE, "where", "inf", "nan"}
+"""What is no name of a variable in the flat code."""
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """The name as one that Python and C take, and that is none of a gradient."""
     normal = unicodedata.normalize("NFKC", name)  # as Python reads identifiers
     name = "".join(c if f"_{c}".isidentifier() else "_" for c in normal)
     return name if name.isidentifier() and not name.startswith("grad_") else f"_{name}"
 
 
-def _value(op: Op) -> str:
+def value_formula(op: Op) -> str:
     """What computes the op: its formula where that is plain arithmetic, else a call by name."""
     return op.value if "(" not in op.value else f"{op.name}({', '.join('xy'[: op.arity])})"
 
 
-class _Formula(NamedTuple):
-    """A formula with places for its operands; the functions it calls; whether it has operators."""
+class Formula(NamedTuple):
+    """A formula with places for its operands.
+
+    Attributes:
+        text: the formula in Python, with `{x}`, `{y}` and `{z}` for operands and result.
+        calls: the functions it calls.
+        compound: whether it is a sum, difference, product or quotient.
+    """
 
     text: str
     calls: frozenset[str]
@@ -236,17 +244,17 @@ class _Formula(NamedTuple):
 
 
 @cache
-def _formula(text: str, total: bool = False) -> _Formula:
+def read_formula(text: str, total: bool = False) -> Formula:
     """Read a formula; total writes division as the call of div, which never raises."""
-    tree = ast.parse(text, mode="eval").body
+    tree: ast.AST = ast.parse(text, mode="eval").body
     if total:
-        tree = _Division().visit(tree)
+        tree = total_division(tree)
     operands = {"x": "{x}", "y": "{y}", "z": "{z}"}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     calls = frozenset({name.id for name in names} - {*operands})
     for name in names:
         name.id = operands.get(name.id, name.id)
-    return _Formula(ast.unparse(tree), calls, isinstance(tree, ast.BinOp))
+    return Formula(ast.unparse(tree), calls, isinstance(tree, ast.BinOp))
 
 
 def _import(module: str, names: Iterable[str]) -> list[str]:
@@ -330,6 +338,20 @@ def _convert(formula: ast.expr, terms: dict[str, _Term]) -> _Term:
             return _apply(TABLE[name], *(_convert(operand, terms) for operand in operands))
         case _:
             raise AssertionError(f"no formula: {ast.unparse(formula)}")
+
+
+def latex_formula(formula: ast.expr, texts: Mapping[str, str]) -> str:
+    """A formula of the table in LaTeX, over the names or numbers that its names stand for."""
+    return _convert(formula, {name: _given(text) for name, text in texts.items()}).text
+
+
+def latex_row(op: Op, texts: Iterable[str]) -> str:
+    """A row of the table in LaTeX, over the names or numbers of its operands."""
+    return _apply(op, *map(_given, texts)).text
+
+
+def _given(text: str) -> _Term:
+    return _Term(text, _NEGATIVE if text.startswith("-") else _ATOM)
 
 
 def _number(x: float) -> _Term:

@@ -1,7 +1,6 @@
 """Transforms: functions made from functions, giving gradients, Jacobians and their products."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, cast
@@ -45,18 +44,13 @@ def grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
 def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """The function that gives (output, gradient) of f, or ((output, aux), gradient); see `grad`."""
     _check_function(f)
-    _check_argnums(argnums)
+    check_argnums(argnums)
 
     @wraps(f)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         call = _record(f, args, argnums, kwargs)
         output, aux = _pair(call.output) if has_aux else (call.output, None)
-        if not is_scalar(output):
-            raise TypeError(
-                "grad needs a function whose output is one number, "
-                f"received the {type(output).__name__} {output!r}: "
-                "for several numbers use jacobian, or vjp with a cotangent for each"
-            )
+        check_output(output)
         results = _Results(call.holds_value)
         slope = call.arrange(call.gradient(output, results))
         value = results.release(output)
@@ -78,7 +72,7 @@ def jacobian(f: Function, argnums: Argnums = 0) -> Function:
         argnums: as for `grad`; a tuple gives a tuple at each leaf of the output.
     """
     _check_function(f)
-    _check_argnums(argnums)
+    check_argnums(argnums)
 
     @wraps(f)
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
@@ -124,7 +118,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     _check_sequence(primals, "primals")
     directions = _matched(tangents, primals, "tangents", "primals")
     call = _record(f, tuple(primals), tuple(range(len(primals))), {})
-    results = _Results(call.holds_value or _holds_value(directions))
+    results = _Results(call.holds_value or holds_value(directions))
     outputs, rebuild = flatten(call.output, "output")
     swept = pushforward(
         dict(zip(call.inputs, map(results.weight, directions), strict=True)),
@@ -153,7 +147,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Function]:
 
     def vjp_fn(cotangent: Any) -> tuple[Any, ...]:
         weights = _matched(cotangent, call.output, "cotangent", "the output")
-        results = _Results(call.holds_value or _holds_value(weights))
+        results = _Results(call.holds_value or holds_value(weights))
         seeds: dict[Value, Any] = {}
         for output, weight in zip(outputs, map(results.weight, weights), strict=True):
             if isinstance(output, Value):
@@ -176,7 +170,9 @@ class _Results:
 
     def __init__(self, holds_value: bool) -> None:
         self.are_values = holds_value or modes.thread.transforms > 0
-        self.create_graph = self.are_values and modes.thread.recording
+        self.create_graph = self.are_values and (
+            modes.thread.recording or modes.thread.trace is not None
+        )
 
     def release(self, x: Any) -> Any:
         """A number or Value of the recorded call as a result."""
@@ -194,7 +190,7 @@ class _Results:
         if isinstance(tree, (list, tuple)):
             items = cast(Any, tree)
             return getattr(items, "_make", items.__class__)(map(self.release_all, items))
-        if is_array(tree) and _holds_value(tree):
+        if is_array(tree) and holds_value(tree):
             return array([self.release_all(x) for x in tree.ravel().tolist()], tree.shape)
         return tree
 
@@ -237,9 +233,9 @@ def _record(
     f: Function, args: tuple[Any, ...], argnums: Argnums, kwargs: Mapping[str, Any]
 ) -> _Call:
     """Call f with fresh Values in the chosen arguments."""
-    chosen = _chosen(argnums, len(args))
+    chosen = chosen_arguments(argnums, len(args))
     scalars, rebuild = flatten({n: args[n] for n in chosen}, "args")
-    with _recording():
+    with modes.transforming():
         inputs = [_fresh(x) for x in scalars]
         arguments = dict(enumerate(args)) | rebuild(inputs)
         output = f(*arguments.values(), **kwargs)
@@ -249,18 +245,7 @@ def _record(
         return found[chosen[0]] if isinstance(argnums, int) else tuple(found[n] for n in chosen)
 
     since = inputs[0]._stamp if inputs else 0
-    return _Call(output, inputs, arrange, since, _holds_value([args, kwargs]))
-
-
-@contextmanager
-def _recording() -> Generator[None]:
-    """Inside a transform: record, even where no_grad() is on outside."""
-    with modes.enable_grad():
-        modes.thread.transforms += 1
-        try:
-            yield
-        finally:
-            modes.thread.transforms -= 1
+    return _Call(output, inputs, arrange, since, holds_value([args, kwargs]))
 
 
 def _fresh(x: Any) -> Value:
@@ -312,13 +297,24 @@ def _check_function(f: Any) -> None:
         raise TypeError(f"f must be a function, received {f!r}")
 
 
-def _check_argnums(argnums: Any) -> None:
+def check_argnums(argnums: Any) -> None:
+    """Refuse what names no argument."""
     numbers = cast(tuple[Any, ...], argnums if isinstance(argnums, tuple) else (argnums,))
     if not all(isinstance(n, int) for n in numbers):
         raise TypeError(f"argnums must be an int or a tuple of ints, received {argnums!r}")
 
 
-def _chosen(argnums: Argnums, arity: int) -> list[int]:
+def check_output(output: Any) -> None:
+    """Refuse to differentiate what is not one number."""
+    if not is_scalar(output):
+        raise TypeError(
+            "grad needs a function whose output is one number, "
+            f"received the {type(output).__name__} {output!r}: "
+            "for several numbers use jacobian, or vjp with a cotangent for each"
+        )
+
+
+def chosen_arguments(argnums: Argnums, arity: int) -> list[int]:
     """Which positional arguments argnums means, counted from the first."""
     numbers = (argnums,) if isinstance(argnums, int) else argnums
     allowed = range(-arity, arity)
@@ -357,11 +353,12 @@ def _matched(tree: Any, model: Any, name: str, model_name: str) -> list[Any]:
     )
 
 
-def _holds_value(tree: Any) -> bool:
+def holds_value(tree: Any) -> bool:
     """Whether there is a Value in a structure that may hold anything."""
     if isinstance(tree, (dict, list, tuple)):
         parts = cast(Any, tree)
-        return any(map(_holds_value, parts.values() if isinstance(tree, dict) else parts))
+        parts = [*(parts.values() if isinstance(tree, dict) else parts)]
+        return not {*map(type, parts)} <= {float} and any(map(holds_value, parts))
     if is_array(tree):
-        return tree.dtype == object and _holds_value(tree.ravel().tolist())
+        return tree.dtype == object and holds_value(tree.ravel().tolist())
     return isinstance(tree, Value)

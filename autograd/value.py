@@ -49,7 +49,7 @@ def describe(value: "Value | float") -> str:
         return f"the number {value!r}"
     kind = value.op.name if value.op else "leaf"
     label = "" if value.label is None else f" {value.label!r}"
-    return f"{kind}{label} = {value.data!r}"
+    return f"{kind}{label} = {value._data!r}"
 
 
 def _constant(other: object) -> Any:
@@ -89,10 +89,17 @@ def _under_modes(node: "Value") -> "Value":
             operands = ", ".join(map(describe, node.operands))
             raise AnomalyError(f"{describe(node)}, computed from ({operands}) at {line}")
     if not modes.thread.recording:
-        node._op = None
-        node._x = node._y = 0.0
+        if not modes.thread.trace:
+            node._op = None
+            node._x = node._y = 0.0
         node._requires_grad = False
     return node
+
+
+def _refuse_traced(value: "Value", use: str) -> None:
+    """Raise TraceError where a function is being traced and its program could not use it so."""
+    if modes.tracing and modes.thread.trace:
+        modes.thread.trace.refuse(value, use)
 
 
 def _unary(name: str) -> "Callable[[Value], Value]":
@@ -141,10 +148,16 @@ def _binary(name: str) -> "tuple[Callable[[Value, Any], Value], Callable[[Value,
     return forward, reflected
 
 
-def _comparison(compare: Callable[[float, float], bool]) -> "Callable[[Value, object], bool]":
-    def method(self: "Value", other: object) -> bool:
+def _comparison(name: str) -> "Callable[[Value, object], Any]":
+    compare = getattr(operator, name)
+
+    def method(self: "Value", other: object) -> Any:
         y = other._data if isinstance(other, Value) else _constant(other)
-        return NotImplemented if y is NotImplemented else compare(self._data, y)
+        if y is NotImplemented:
+            return NotImplemented
+        if modes.tracing and modes.thread.trace:
+            return modes.thread.trace.compare(name, self, other if isinstance(other, Value) else y)
+        return compare(self._data, y)
 
     return method
 
@@ -190,6 +203,7 @@ class Value:
     @property
     def data(self) -> float:
         """The number. Only a leaf's can be written; graphs recorded from it are then stale."""
+        _refuse_traced(self, "data")
         return self._data
 
     @data.setter
@@ -199,12 +213,14 @@ class Value:
                 f"data of {describe(self)} cannot be written: it was computed; "
                 "write the data of a leaf and compute again"
             )
+        _refuse_traced(self, "write")
         self._data = number(data, "data")
         self._stamp = _tick()
 
     @property
     def grad(self) -> float:
         """The gradient: accumulated over backward calls on a leaf, of the last one elsewhere."""
+        _refuse_traced(self, "grad")
         return self._grad
 
     @grad.setter
@@ -248,10 +264,16 @@ class Value:
 
     def item(self) -> float:
         """The number, outside the graph."""
+        _refuse_traced(self, "item")
         return self._data
 
     def detach(self) -> "Value":
         """A new leaf with the same number, through which no gradient flows."""
+        if modes.tracing and modes.thread.trace:
+            node = self.pos()
+            node._requires_grad = False
+            node._label = self._label
+            return node
         return Value(self._data, self._label, requires_grad=False)
 
     # Gradients.
@@ -265,6 +287,7 @@ class Value:
         """
         from autograd.backward import backward  # the sweep is built on Value
 
+        _refuse_traced(self, "backward")
         backward(self, number(upstream, "upstream"))
 
     def gradient(self, wrt: Any, create_graph: bool = False) -> Any:
@@ -351,22 +374,32 @@ class Value:
 
     # Comparisons of the numbers; the hash is that of the node.
 
-    __eq__ = cast(Any, _comparison(operator.eq))
-    __ne__ = cast(Any, _comparison(operator.ne))
-    __lt__ = _comparison(operator.lt)
-    __le__ = _comparison(operator.le)
-    __gt__ = _comparison(operator.gt)
-    __ge__ = _comparison(operator.ge)
+    __eq__ = cast(Any, _comparison("eq"))
+    __ne__ = cast(Any, _comparison("ne"))
+    __lt__ = _comparison("lt")
+    __le__ = _comparison("le")
+    __gt__ = _comparison("gt")
+    __ge__ = _comparison("ge")
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
+        _refuse_traced(self, "bool")
         return self._data != 0.0
 
     def __float__(self) -> NoReturn:
+        _refuse_traced(self, "float")
         raise TypeError(
             "float(v) and the functions of math would drop the gradient of a Value: "
             "use v.exp() and the like to stay in the graph, v.item() to leave it"
         )
+
+    def __int__(self) -> NoReturn:
+        _refuse_traced(self, "int")
+        raise TypeError("int(v) would drop the gradient of a Value: use int(v.item()) to leave it")
+
+    def __index__(self) -> NoReturn:
+        _refuse_traced(self, "index")
+        raise TypeError("a Value is no index: use int(v.item())")
 
     # Text and copies.
 
@@ -380,16 +413,19 @@ class Value:
     def __copy__(self) -> "Value":
         from autograd.persistence import shallow_copy
 
+        _refuse_traced(self, "copy")
         return shallow_copy(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Value":
         from autograd.persistence import deep_copy
 
+        _refuse_traced(self, "copy")
         return deep_copy(self, memo)
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         from autograd.persistence import reduce
 
+        _refuse_traced(self, "copy")
         return reduce(self)
 
 

@@ -1,6 +1,6 @@
 """The front door: everything public of the networks."""
 
-from nn import init, optim, schedulers
+from nn import adversarial, alternatives, augmentation, data, init, optim, schedulers
 from nn.activations import (
     ELU,
     GELU,
@@ -23,7 +23,10 @@ from nn.activations import (
     step,
     tanh,
 )
+from nn.convolution import AvgPool2d, Conv2d, Flatten, MaxPool2d
+from nn.evaluation import accuracy, evaluate
 from nn.gradients import GradientStatistics, clip_grad_norm_, clip_grad_value_, gradient_statistics
+from nn.history import History
 from nn.layers import MLP, Linear, LogisticRegression, Neuron, Perceptron, Residual, Sequential
 from nn.losses import (
     BCELoss,
@@ -36,30 +39,46 @@ from nn.losses import (
     MSELoss,
 )
 from nn.module import Module, Parameter
+from nn.plotting import plot_decision_boundary, plot_history, plot_network
+from nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, detach
 from nn.regularization import Dropout, elastic_net, l1, l2
+from nn.saving import load, load_state, save, save_state
+from nn.training import EarlyStopping, fit
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "CategoricalCrossEntropyLoss",
+    "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "EarlyStopping",
+    "Flatten",
+    "GRUCell",
     "GradientStatistics",
     "HingeLoss",
+    "History",
     "L1Loss",
+    "LSTMCell",
     "LeakyReLU",
     "Linear",
     "LogisticRegression",
     "Loss",
     "MSELoss",
+    "MaxPool2d",
     "Maxout",
     "Module",
     "Neuron",
     "Parameter",
     "Perceptron",
+    "RNNCell",
     "ReLU",
     "Residual",
     "Sequential",
@@ -68,19 +87,34 @@ __all__ = [
     "Softmax",
     "Step",
     "Tanh",
+    "accuracy",
+    "adversarial",
+    "alternatives",
+    "augmentation",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "data",
+    "detach",
     "elastic_net",
     "elu",
+    "evaluate",
+    "fit",
     "gelu",
     "gradient_statistics",
     "init",
     "l1",
     "l2",
     "leaky_relu",
+    "load",
+    "load_state",
     "maxout",
     "optim",
+    "plot_decision_boundary",
+    "plot_history",
+    "plot_network",
     "relu",
+    "save",
+    "save_state",
     "schedulers",
     "sigmoid",
     "silu",

@@ -49,7 +49,7 @@ class _Elementwise(Module):
 
     def forward(self, inputs: Sequence[Any]) -> list[Any]:
         """The function of each input."""
-        return [self.function(x) for x in inputs]
+        return list(map(self.function, checks.listed(inputs, self)))
 
 
 class Step(_Elementwise):
@@ -96,7 +96,7 @@ class LeakyReLU(Module):
 
     def forward(self, inputs: Sequence[Any]) -> list[Any]:
         """The function of each input."""
-        return [leaky_relu(x, self.negative_slope) for x in inputs]
+        return [leaky_relu(x, self.negative_slope) for x in checks.listed(inputs, self)]
 
     def extra_repr(self) -> str:
         """The slope."""
@@ -111,7 +111,7 @@ class ELU(Module):
 
     def forward(self, inputs: Sequence[Any]) -> list[Any]:
         """The function of each input."""
-        return [elu(x, self.alpha) for x in inputs]
+        return [elu(x, self.alpha) for x in checks.listed(inputs, self)]
 
     def extra_repr(self) -> str:
         """The scale of the negative side."""
@@ -133,6 +133,7 @@ class Maxout(Module):
         Raises:
             ValueError: if the inputs do not make whole groups.
         """
+        inputs = checks.listed(inputs, self)
         if not len(inputs) or len(inputs) % self.pieces:
             raise ValueError(
                 f"inputs of {self!r} must be a multiple of {self.pieces} in number, "
@@ -150,5 +151,11 @@ class Softmax(Module):
     """exp(xᵢ) / Σ exp(xⱼ): probabilities that sum to 1."""
 
     def forward(self, inputs: Sequence[Any]) -> list[Any]:
-        """The probability of each class."""
-        return softmax(list(inputs))
+        """The probability of each class.
+
+        Raises:
+            TypeError: if the inputs are no list, or a list of lists.
+            ValueError: if there are none.
+        """
+        inputs = list(checks.listed(inputs, self))
+        return softmax(checks.vector(inputs, len(inputs), self))

@@ -18,7 +18,7 @@ _BOUNDS = {
 
 def is_real(x: object) -> bool:
     """Whether x is a real number: an int, a float, a bool or a NumPy scalar."""
-    return isinstance(x, numbers.Real)
+    return isinstance(x, (float, int, numbers.Real))  # the last is slow
 
 
 def real(name: str, x: object, **bounds: float) -> float:
@@ -69,6 +69,19 @@ def flag(name: str, x: object) -> bool:
     return x
 
 
+def function(name: str, x: object, example: str) -> None:
+    """Refuse what cannot be called, and a class: a module that is not made yet.
+
+    Raises:
+        TypeError: if it is such.
+    """
+    if not callable(x) or isinstance(x, type):
+        raise TypeError(
+            f"{name} must be a function or a module, such as {example}, "
+            f"received the {type(x).__name__} {x!r}"
+        )
+
+
 def choice(name: str, x: str, options: Iterable[str]) -> str:
     """x, one of the options.
 
@@ -83,7 +96,23 @@ def choice(name: str, x: str, options: Iterable[str]) -> str:
 
 def is_list(x: object) -> bool:
     """Whether x is a list, a tuple or an array with axes: something that modules take."""
-    return isinstance(x, (list, tuple)) or getattr(x, "ndim", 0) > 0
+    if isinstance(x, (list, tuple)):
+        return True
+    return not isinstance(x, (Value, float)) and getattr(x, "ndim", 0) > 0
+
+
+def listed(xs: Any, owner: object) -> Any:
+    """xs, a list of inputs that the owner takes.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if is_list(xs):
+        return xs
+    raise TypeError(
+        f"inputs must be a list of numbers or Values for {_line(owner)}, "
+        f"received the {type(xs).__name__} {xs!r}"
+    )
 
 
 def vector(xs: Any, size: int, owner: object) -> Any:
@@ -93,9 +122,9 @@ def vector(xs: Any, size: int, owner: object) -> Any:
         TypeError: if xs is no list, or a list of lists.
         ValueError: if its length is another.
     """
-    if is_list(xs) and len(xs) == size and not is_list(xs[0]):
+    if is_list(xs) and len(xs) == size and not (size and is_list(xs[0])):
         return xs
-    allowed = f"inputs must be a list of {size} numbers or Values for {owner!r}"
+    allowed = f"inputs must be a list of {size} numbers or Values for {_line(owner)}"
     if not is_list(xs):
         raise TypeError(f"{allowed}, received the {type(xs).__name__} {xs!r}")
     if len(xs) and is_list(xs[0]):
@@ -104,6 +133,24 @@ def vector(xs: Any, size: int, owner: object) -> Any:
             "so write [model(x) for x in samples]"
         )
     raise ValueError(f"{allowed}, received {len(xs)}")
+
+
+def numbers_or_values(name: str, xs: Iterable[Any]) -> None:
+    """Refuse a list that holds anything but numbers and Values.
+
+    Raises:
+        TypeError: naming the first such thing.
+    """
+    for i, x in enumerate(xs):
+        if not isinstance(x, Value) and not is_real(x):
+            raise TypeError(
+                f"{name}[{i}] must be a number or a Value, received the {type(x).__name__} {x!r}"
+            )
+
+
+def _line(owner: object) -> str:
+    """The repr of a module on one line."""
+    return " ".join(repr(owner).split())
 
 
 def leaves(name: str, xs: Any) -> list[Value]:
@@ -117,7 +164,9 @@ def leaves(name: str, xs: Any) -> list[Value]:
         raise TypeError(
             f"{name} must be an iterable of Parameters, received the {type(xs).__name__} {xs!r}"
         )
-    found = [x for part in xs for x in _flat(part)]
+    found = list[Any]()
+    for part in xs:
+        found += [part] if isinstance(part, Value) else _flat(part)
     for x in found:
         if not isinstance(x, Value):
             raise TypeError(f"{name} must hold Parameters, received the {type(x).__name__} {x!r}")

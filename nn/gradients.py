@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from nn import checks
-from nn.module import Module
+from nn.module import Module, check_module
 
 
 def clip_grad_norm_(parameters: Any, max_norm: float) -> float:
@@ -62,7 +62,11 @@ def gradient_statistics(model: Module) -> dict[str, GradientStatistics]:
 
     Numbers that shrink from the last layer to the first show vanishing gradients, numbers that
     grow exploding ones.
+
+    Raises:
+        TypeError: if the model is no Module.
     """
+    check_module(model)
     layers = {
         name: [abs(parameter.grad) for _, parameter in module.named_parameters(recurse=False)]
         for name, module in model.named_modules()

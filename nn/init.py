@@ -1,38 +1,15 @@
 """Initialisation: writes the first numbers of Parameters, drawn from a generator passed in."""
 
 import math
-import random
-import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 from autograd import Value
 from nn import checks
+from nn.generators import Generator, gauss, generator_or_new
 
-Generator = Any
-"""A `random.Random` or a `numpy.random.Generator`."""
-
-
-def generator_or_new(generator: Generator | None) -> Generator:
-    """The generator itself, or for None a new one that the operating system seeds.
-
-    Raises:
-        TypeError: if it is neither a `random.Random` nor a `numpy.random.Generator`.
-    """
-    if generator is None:
-        return random.Random()
-    numpy = sys.modules.get("numpy")
-    if isinstance(generator, random.Random) or (
-        numpy and isinstance(generator, numpy.random.Generator)
-    ):
-        return generator
-    raise TypeError(
-        "generator must be a random.Random or a numpy.random.Generator, such as random.Random(0), "
-        f"received the {type(generator).__name__} {generator!r}"
-    )
-
-
-# Numbers that do not depend on the shape. Parameters may be nested in lists.
+# Numbers that do not depend on the shape. Parameters may be nested in lists, or an
+# iterator such as model.parameters().
 
 
 def zeros_(parameters: Any) -> None:
@@ -62,12 +39,12 @@ def normal_(parameters: Any, generator: Generator, mean: float = 0.0, std: float
     mean = checks.real("mean", mean)
     std = checks.real("std", std, at_least=0.0)
     generator = generator_or_new(generator)
-    draw = generator.gauss if isinstance(generator, random.Random) else generator.normal
-    _fill(parameters, lambda: draw(mean, std))
+    _fill(parameters, lambda: gauss(generator, mean, std))
 
 
 # Numbers that keep the variance of signals from layer to layer. A weight is a list of rows, one an
-# output, so fan_in is the length of a row and fan_out the number of rows.
+# output, so fan_in is the length of a row and fan_out the number of rows; for a convolution each
+# counts as often as a kernel has numbers.
 
 
 def kaiming_normal_(weight: Any, generator: Generator, slope: float = 0.0) -> None:
@@ -117,15 +94,18 @@ def _fans(weight: Any) -> tuple[int, int]:
             "weight must be a list of rows of equal length, one row an output, such as "
             f"Linear(2, 3).weight, received {weight!r}"
         )
-    return len(weight[0]), len(weight)
+    kernel, field = weight[0][0], 1  # a Linear layer's is a number, a convolution's a table
+    while checks.is_list(kernel):
+        field, kernel = field * len(kernel), kernel[0]
+    return field * len(weight[0]), field * len(weight)
 
 
 def _fill(parameters: Any, draw: Callable[[], float]) -> None:
     """Write a drawn number into each Parameter, from left to right."""
     if isinstance(parameters, Value):
         parameters.data = float(draw())
-    elif checks.is_list(parameters):
-        for part in parameters:
+    elif checks.is_list(parameters) or isinstance(parameters, Iterator):
+        for part in cast(Iterable[Any], parameters):
             _fill(part, draw)
     else:
         raise TypeError(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 from autograd import Value, dot, no_grad
 from nn import checks, init
@@ -17,19 +17,46 @@ def _draw(parameters: list[Any], in_features: int, generator: Generator | None) 
     init.uniform_(parameters, generator, -bound, bound)
 
 
-def _made(activation: Callable[[], Module]) -> Module:
+def _made(activation: Any) -> Module:
     """A new activation module.
 
     Raises:
         TypeError: if the argument does not make a module, such as a module made already.
     """
-    made: object = None if isinstance(activation, Module) else activation()
+    text = (
+        "activation must make a module, such as nn.ReLU or lambda: nn.LeakyReLU(0.1), "
+        f"received {activation!r}"
+    )
+    if not callable(activation) or isinstance(activation, Module):
+        raise TypeError(text)
+    try:
+        made: object = activation()
+    except TypeError as error:  # such as that of autograd.relu, which wants an argument
+        raise TypeError(f"{text}: {error}") from error
     if not isinstance(made, Module):
-        raise TypeError(
-            "activation must make a module, such as nn.ReLU or lambda: nn.LeakyReLU(0.1), "
-            f"received {activation!r}"
-        )
+        raise TypeError(text)
     return made
+
+
+def weighted_sums(
+    weight: list[list[Parameter]],
+    inputs: Sequence[Any],
+    bias: Sequence[Parameter | None] | None,
+    owner: Module,
+) -> list[Value]:
+    """The weighted sum of the inputs for each row of the weight, with its bias if there are any.
+
+    Raises:
+        TypeError: if an input is neither a number nor a Value.
+        ValueError: if there are not as many inputs as weights in a row.
+    """
+    inputs = checks.vector(inputs, len(weight[0]), owner)
+    biases = [None] * len(weight) if bias is None else bias
+    try:
+        return [dot(row, inputs, b) for row, b in zip(weight, biases, strict=True)]
+    except TypeError:
+        checks.numbers_or_values("inputs", inputs)
+        raise
 
 
 class Neuron(Module):
@@ -51,7 +78,7 @@ class Neuron(Module):
     ) -> None:
         self.in_features = checks.whole("in_features", in_features, at_least=1)
         self.weight = [Parameter(0.0) for _ in range(in_features)]
-        self.bias = Parameter(0.0) if bias else None
+        self.bias = Parameter(0.0) if checks.flag("bias", bias) else None
         self.activation = None if activation is None else _made(activation)
         _draw(list(self.parameters()), in_features, generator)
 
@@ -61,7 +88,7 @@ class Neuron(Module):
         Raises:
             ValueError: if the number of inputs is not in_features.
         """
-        outputs = [dot(self.weight, checks.vector(inputs, self.in_features, self), self.bias)]
+        outputs = weighted_sums([self.weight], inputs, [self.bias], self)
         return outputs if self.activation is None else self.activation(outputs)
 
     def extra_repr(self) -> str:
@@ -95,9 +122,11 @@ class Perceptron(Neuron):
             The error target - output: 0.0 if the answer was right.
 
         Raises:
-            ValueError: if the target is neither 0 nor 1, or lr not positive.
+            TypeError: if an input is no number.
+            ValueError: if an input is not finite, the target neither 0 nor 1, or lr not positive.
         """
-        if target not in (0, 1):
+        inputs = [checks.real("inputs", x) for x in checks.vector(inputs, self.in_features, self)]
+        if not checks.is_real(target) or target not in (0, 1):
             raise ValueError(f"target must be 0 or 1, received {target!r}")
         lr = checks.real("lr", lr, above=0.0)
         with no_grad():
@@ -130,7 +159,9 @@ class Linear(Module):
         self.in_features = checks.whole("in_features", in_features, at_least=1)
         self.out_features = checks.whole("out_features", out_features, at_least=1)
         self.weight = [[Parameter(0.0) for _ in range(in_features)] for _ in range(out_features)]
-        self.bias = [Parameter(0.0) for _ in range(out_features)] if bias else None
+        self.bias = (
+            [Parameter(0.0) for _ in range(out_features)] if checks.flag("bias", bias) else None
+        )
         _draw(list(self.parameters()), in_features, generator)
 
     def forward(self, inputs: Sequence[Any]) -> list[Value]:
@@ -139,9 +170,7 @@ class Linear(Module):
         Raises:
             ValueError: if the number of inputs is not in_features.
         """
-        inputs = checks.vector(inputs, self.in_features, self)
-        biases = [None] * self.out_features if self.bias is None else self.bias
-        return [dot(row, inputs, bias) for row, bias in zip(self.weight, biases, strict=True)]
+        return weighted_sums(self.weight, inputs, self.bias, self)
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -171,7 +200,14 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, place: int) -> Module:
+    @overload
+    def __getitem__(self, place: int) -> Module: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Sequential": ...
+    def __getitem__(self, place: int | slice) -> Module:
+        """The module at a place; of a slice a Sequential of the same modules, as in PyTorch."""
+        if isinstance(place, slice):
+            return Sequential(*self.layers[place])
         return self.layers[place]
 
     def __iter__(self) -> Iterator[Module]:
@@ -211,18 +247,26 @@ class Residual(Module):
     """A skip connection: x + F(x), so that gradients pass F unchanged (He et al., 2015)."""
 
     def __init__(self, module: Module) -> None:
+        if not isinstance(module, Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"module must be a Module, such as nn.ReLU(), received {module!r}")
         self.module = module
 
     def forward(self, inputs: Sequence[Any]) -> list[Any]:
-        """Each input plus the output of the module at its place.
+        """Each input, or pixel of an image, plus the output of the module at its place.
 
         Raises:
-            ValueError: if the module gives another number of outputs than it got inputs.
+            ValueError: if the module gives outputs in another shape than its inputs.
         """
-        outputs = self.module(inputs)
-        if len(outputs) != len(inputs):
+        return self._added(inputs, self.module(inputs))
+
+    def _added(self, xs: Any, ys: Any) -> Any:
+        if not checks.is_list(xs) and not checks.is_list(ys):
+            return xs + ys
+        sizes = [len(x) if checks.is_list(x) else None for x in (xs, ys)]
+        if sizes[0] != sizes[1]:
+            inputs, outputs = ("a number" if n is None else f"a list of {n}" for n in sizes)
             raise ValueError(
-                f"the module of a Residual must give as many outputs as inputs, received "
-                f"{len(inputs)} inputs and {len(outputs)} outputs of {self.module!r}"
+                "the module of a Residual must give outputs in the shape of its inputs, received "
+                f"{outputs} for {inputs} from {self.module!r}"
             )
-        return [x + y for x, y in zip(inputs, outputs, strict=True)]
+        return [self._added(*pair) for pair in zip(xs, ys, strict=True)]

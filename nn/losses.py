@@ -5,7 +5,22 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from autograd import Value, abs, exp, log, log1p, mean, relu, softplus, square, sum
+from autograd import (
+    Value,
+    abs,
+    exp,
+    is_traced,
+    log,
+    log1p,
+    maxout,
+    mean,
+    no_grad,
+    relu,
+    softplus,
+    square,
+    sum,
+    where,
+)
 from nn import checks
 from nn.module import Module
 
@@ -23,6 +38,11 @@ class Loss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = checks.choice("reduction", reduction, REDUCTIONS)
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether that of many samples is the sum of theirs; else it is the mean."""
+        return self.reduction in ("sum", "half_sum")
 
     def reduce(self, terms: list[Any]) -> Any:
         """The terms as one number."""
@@ -53,11 +73,14 @@ class _PairwiseLoss(Loss):
         """The loss.
 
         Raises:
-            TypeError: if a target is no number.
+            TypeError: if a prediction is neither a number nor a Value, or a target no number.
             ValueError: if the shapes differ, nothing is compared or a target is not allowed.
         """
         pairs = _pairs(predictions, targets)
+        checks.numbers_or_values("predictions", [y for y, _ in pairs])
         for _, target in pairs:
+            if is_traced(target):
+                continue
             number = target.item() if hasattr(target, "item") else target
             is_number = checks.is_real(number)
             if not (is_number and self.is_target(number)):
@@ -139,7 +162,7 @@ class BCELoss(_PairwiseLoss):
         Raises:
             ValueError: if the prediction is no probability.
         """
-        if not _is_probability(prediction):
+        if not is_traced(prediction) and not _is_probability(prediction):
             raise ValueError(
                 f"predictions must be probabilities between 0 and 1, received {prediction!r}; "
                 "BCEWithLogitsLoss takes any numbers"
@@ -189,7 +212,8 @@ class _CategoricalLoss(Loss):
         """The loss: one term -Σ tᵢ ln pᵢ for each sample.
 
         Raises:
-            TypeError: if predictions are no list, or a target is neither index nor list.
+            TypeError: if predictions are no list or hold anything but numbers and Values, or a
+                target is neither index nor list.
             ValueError: if nothing is compared, the lengths differ or a target is not allowed.
         """
         if not checks.is_list(predictions):
@@ -197,12 +221,16 @@ class _CategoricalLoss(Loss):
         if not len(predictions):
             raise ValueError("predictions must hold at least one prediction, received none")
         if not checks.is_list(predictions[0]):
+            _check_classes("predictions", predictions, predictions)
             predictions, targets = [predictions], [targets]
         elif not checks.is_list(targets) or len(targets) != len(predictions):
             raise ValueError(
                 f"targets must be a list of {len(predictions)}, one for each sample, "
                 f"received {targets!r}"
             )
+        else:
+            for i, classes in enumerate(predictions):
+                _check_classes(f"predictions[{i}]", classes, predictions[0])
         pairs = zip(predictions, targets, strict=True)
         return self.reduce([self.term(classes, target) for classes, target in pairs])
 
@@ -210,6 +238,8 @@ class _CategoricalLoss(Loss):
         """The cross-entropy of one sample."""
         size = len(classes)
         surprisal = self.surprisals(classes)
+        if is_traced(target):
+            return _picked(surprisal, size, target)
         if not checks.is_list(target):
             index = checks.whole("the class index in targets", target, at_least=0)
             if index >= size:
@@ -217,7 +247,8 @@ class _CategoricalLoss(Loss):
                     f"the class index in targets must be below {size}, received {index}"
                 )
             return surprisal(index)
-        if len(target) != size or not _is_distribution(target):
+        known = not any(map(is_traced, target))
+        if len(target) != size or (known and not _is_distribution(target)):
             raise ValueError(
                 f"a target must be a class index or {size} probabilities that sum to 1, "
                 f"received {target!r}"
@@ -225,8 +256,19 @@ class _CategoricalLoss(Loss):
         return _expected(target, [partial(surprisal, i) for i in range(size)])
 
 
+def _check_classes(name: str, classes: Any, first: Sequence[Any]) -> None:
+    """Refuse the scores of a sample if they are not as many as those of the first, and numbers."""
+    if not checks.is_list(classes) or len(classes) != len(first) or not len(first):
+        raise ValueError(
+            f"{name} must be a list of at least one class, and as many as in the first sample, "
+            f"received {classes!r}"
+        )
+    checks.numbers_or_values(name, classes)
+
+
 def _is_distribution(xs: Sequence[Any]) -> bool:
-    return all(map(_is_probability, xs)) and math.isclose(math.fsum(xs), 1.0, rel_tol=1e-6)
+    are_probabilities = all(checks.is_real(x) and _is_probability(x) for x in xs)
+    return are_probabilities and math.isclose(math.fsum(xs), 1.0, rel_tol=1e-6)
 
 
 class CrossEntropyLoss(_CategoricalLoss):
@@ -239,7 +281,7 @@ class CrossEntropyLoss(_CategoricalLoss):
     @staticmethod
     def surprisals(logits: Sequence[Any]) -> Callable[[int], Any]:
         """-ln of the softmax at an index."""
-        largest = max(logit.item() if isinstance(logit, Value) else logit for logit in logits)
+        largest = _largest(logits)
         shifted = [logit - largest for logit in logits]
         log_total = log(sum([exp(z) for z in shifted]))
         return lambda index: log_total - shifted[index]
@@ -260,7 +302,7 @@ class CategoricalCrossEntropyLoss(_CategoricalLoss):
             ValueError: if one of them is no probability.
         """
         for p in probabilities:
-            if not _is_probability(p):
+            if not is_traced(p) and not _is_probability(p):
                 raise ValueError(
                     f"predictions must be probabilities between 0 and 1, received {p!r}; "
                     "CrossEntropyLoss takes any numbers"
@@ -268,8 +310,27 @@ class CategoricalCrossEntropyLoss(_CategoricalLoss):
         return lambda index: -log(probabilities[index])
 
 
+def _largest(logits: Sequence[Any]) -> Any:
+    """The largest logit as a constant."""
+    if any(map(is_traced, logits)):
+        with no_grad():
+            return maxout(logits)
+    return max(logit.item() if isinstance(logit, Value) else logit for logit in logits)
+
+
+def _picked(surprisal: Callable[[int], Any], size: int, index: Any) -> Any:
+    """The surprisal at an index that is known only when a compiled function is called."""
+    picked = surprisal(0)
+    for i in range(1, size):
+        picked = where(index == i, surprisal(i), picked)
+    return picked
+
+
 def _expected(weights: Sequence[Any], surprisals: Sequence[Callable[[], Any]]) -> Any:
     """Σ weight × surprisal where the weight is not 0; a weight of 1 records no product."""
+    if any(map(is_traced, weights)):
+        pairs = zip(weights, surprisals, strict=True)
+        return sum([where(weight != 0, weight * surprisal(), -0.0) for weight, surprisal in pairs])
     return sum(
         [
             surprisal() if weight == 1 else weight * surprisal()

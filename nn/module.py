@@ -41,7 +41,7 @@ class Module:
 
     def parameters(self) -> Iterator[Parameter]:
         """Each Parameter once, in the order of the attributes."""
-        return (parameter for _, parameter in self.named_parameters())
+        return (item for _, item in _walk(self) if isinstance(item, Parameter))
 
     def named_modules(self) -> "Iterator[tuple[str, Module]]":
         """The module itself under the name "", then each module below it once."""
@@ -67,6 +67,7 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Switch the module and all below it to training, or with False to use."""
+        checks.flag("mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -144,22 +145,36 @@ class Module:
         return "\n".join([*lines, f"{len(parameters)} parameters, {trainable} of them trainable"])
 
 
+def check_module(model: object) -> None:
+    """Refuse what is no Module.
+
+    Raises:
+        TypeError: naming what was received.
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"model must be a Module, received the {type(model).__name__} {model!r}")
+
+
 def _walk(root: Module, recurse: bool = True) -> Iterator[tuple[str, object]]:
     """What the attributes of a module lead to, each object once, by name; the root comes first.
 
     Without recurse the other modules are met, but not entered.
     """
     met = dict[int, object]()  # the objects too, so that none is freed and its id used again
-    stack: list[tuple[str, object]] = [("", root)]
+    stack: list[Iterator[tuple[str, object]]] = [iter([("", root)])]
     while stack:
-        name, item = stack.pop()
-        if id(item) in met:
-            continue
-        met[id(item)] = item
-        yield name, item
-        if recurse or item is root or not isinstance(item, Module):
-            parts = [(f"{name}.{key}" if name else str(key), part) for key, part in _parts(item)]
-            stack += reversed(parts)
+        for name, item in stack[-1]:
+            if id(item) in met:
+                continue
+            met[id(item)] = item
+            yield name, item
+            is_entered = recurse or item is root or not isinstance(item, Module)
+            if is_entered and not isinstance(item, Value) and (parts := _parts(item)):
+                prefix = f"{name}." if name else ""
+                stack.append(iter([(f"{prefix}{key}", part) for key, part in parts]))
+                break
+        else:
+            stack.pop()
 
 
 def _parts(item: Any) -> list[tuple[Any, object]]:

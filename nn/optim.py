@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, ClassVar
 
 from autograd import Value
@@ -36,11 +37,11 @@ class Optimizer(ABC):
     """What is remembered for each Parameter from step to step, under PyTorch's names."""
 
     def __init__(self, params: Iterable[Value], lr: float, weight_decay: float) -> None:
-        self._params = checks.leaves("params", params)
+        self.params = checks.leaves("params", params)
         self.lr = lr
         self.initial_lr = self.lr
         self.weight_decay = checks.real("weight_decay", weight_decay, at_least=0.0)
-        self._buffers = {name: [0.0] * len(self._params) for name in self.buffers}
+        self._buffers = {name: [0.0] * len(self.params) for name in self.buffers}
 
     @property
     def lr(self) -> float:
@@ -53,14 +54,23 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Set the gradient of every Parameter to 0.0."""
-        for parameter in self._params:
+        for parameter in self.params:
             parameter.grad = 0.0
 
     def step(self) -> None:
         """Change every Parameter that is not frozen, once."""
-        for i, parameter in enumerate(self._params):
+        for i, parameter in enumerate(self.params):
             if parameter.requires_grad:
                 parameter.data = self._updated(i, parameter.data, parameter.grad)
+
+    def numbers(self) -> Iterator[float]:
+        """The numbers of the Parameters, then those of all buffers."""
+        return chain((parameter.data for parameter in self.params), *self._buffers.values())
+
+    def __repr__(self) -> str:
+        settings = {"lr": self.lr, **{name: getattr(self, name) for name in self.hyperparameters}}
+        shown = ", ".join(f"{name}={x!r}" for name, x in settings.items())
+        return f"{type(self).__name__}({len(self.params)} params, {shown})"
 
     @abstractmethod
     def _updated(self, i: int, w: float, g: float) -> float:
@@ -91,19 +101,32 @@ class Optimizer(ABC):
             part: checks.keys(f"state[{part!r}]", state[part], mine[part])
             for part in ("hyperparameters", "buffers")
         }
-        twin = type(self)(self._params, **loaded["hyperparameters"])
+        twin = type(self)(self.params, **loaded["hyperparameters"])
         twin.lr = state["lr"]
         for name, column in loaded["buffers"].items():
             place = f"state['buffers'][{name!r}]"
             bounds = {} if name in _SIGNED else {"at_least": 0.0}
-            if not checks.is_list(column) or len(column) != len(self._params):
+            if not checks.is_list(column) or len(column) != len(self.params):
                 raise ValueError(
-                    f"{place} must be a list of {len(self._params)} numbers, one for each "
+                    f"{place} must be a list of {len(self.params)} numbers, one for each "
                     f"Parameter, received {column!r}"
                 )
             twin._buffers[name] = [checks.real(place, x, **bounds) for x in column]
         for name, x in vars(twin).items():
             setattr(self, name, x)
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Refuse what is no Optimizer.
+
+    Raises:
+        TypeError: naming what was received.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            "optimizer must be one of nn.optim, such as SGD(model.parameters(), lr=0.1), "
+            f"received the {type(optimizer).__name__} {optimizer!r}"
+        )
 
 
 class SGD(Optimizer):

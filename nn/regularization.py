@@ -58,13 +58,18 @@ class Dropout(Module):
         self.generator = init.generator_or_new(generator)
 
     def forward(self, inputs: Sequence[Any]) -> list[Any]:
-        """The inputs, each multiplied by 0 or 1 / (1 - p); in use, the inputs themselves."""
-        if not self.training:
-            return list(inputs)
-        return [x * (1.0 / (1.0 - self.p) if self._keeps() else 0.0) for x in inputs]
+        """The inputs, each multiplied by 0 or 1 / (1 - p); in use, the inputs themselves.
 
-    def _keeps(self) -> bool:
-        return self.generator.random() >= self.p
+        Of an image, a list of lists, each pixel is an input.
+        """
+        inputs = checks.listed(inputs, self)
+        return [self._dropped(x) for x in inputs] if self.training else list(inputs)
+
+    def _dropped(self, x: Any) -> Any:
+        if checks.is_list(x):
+            return [self._dropped(part) for part in x]
+        kept = 1.0 / (1.0 - self.p) if self.p < 1.0 else 0.0
+        return autograd.mul(x, autograd.where(self.generator.random() >= self.p, kept, 0.0))
 
     def extra_repr(self) -> str:
         """The probability of a zero."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import autograd
 from nn import checks
-from nn.optim import Optimizer
+from nn.optim import Optimizer, check_optimizer
 
 
 class Scheduler(ABC):
@@ -19,6 +19,7 @@ class Scheduler(ABC):
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        check_optimizer(optimizer)
         self.optimizer = optimizer
         self.last_epoch = 0
         optimizer.lr = self.rate(0)
@@ -140,6 +141,12 @@ class SequentialLR(Scheduler):
         self, optimizer: Optimizer, schedulers: Sequence[Scheduler], milestones: Sequence[int]
     ) -> None:
         self.schedulers = list(schedulers)
+        for scheduler in self.schedulers:
+            if not hasattr(scheduler, "rate") or scheduler.optimizer is not optimizer:
+                raise ValueError(
+                    "schedulers must give optimizer, and no other, a rate for each epoch, "
+                    f"received {scheduler!r}"
+                )
         self.milestones = [checks.whole("milestones", epoch, at_least=1) for epoch in milestones]
         if len(self.schedulers) != len(self.milestones) + 1:
             raise ValueError(
@@ -178,6 +185,7 @@ class ReduceLROnPlateau:
         threshold: float = 1e-4,
         min_lr: float = 0.0,
     ) -> None:
+        check_optimizer(optimizer)
         self.optimizer = optimizer
         self.mode = checks.choice("mode", mode, ("min", "max"))
         self.factor = checks.real("factor", factor, at_least=0.0, below=1.0)

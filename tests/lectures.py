@@ -1045,15 +1045,7 @@ CIRCUITS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 """The function that computes each example."""
 
-NOT_YET: dict[str, str] = {
-    "early_stopping": "training",
-    "playground_configuration": "data sets",
-    "feedback_alignment_221": "learning without backpropagation",
-    "hebbian_update": "learning without backpropagation",
-    "evolution_strategy_gradient": "learning without backpropagation",
-    "hsic_estimate": "learning without backpropagation",
-    "redunet_layer": "learning without backpropagation",
-    "hyperband_schedule": "search",
-    "example_III_lost": "nothing to compute: the lecture kept none of its content",
+NOTHING_TO_COMPUTE: dict[str, str] = {
+    "example_III_lost": "the lecture kept none of its content",
 }
-"""The examples that need more than the engine and the networks, and what they wait for."""
+"""The examples without quantities, and why."""

@@ -586,6 +586,79 @@ def dropout_mask(given: Quantities) -> Quantities:
     return {"out": out, "grad_h": grads(h), unscaled: [keep * y for y in out]}
 
 
+# Lecture 000: convolution, and what it names without numbers: backpropagation through time.
+
+
+def conv_backward(given: Quantities) -> Quantities:
+    layer, image = filled(nn.Conv2d(1, 1, 2), given["K"], given["b"]), leaves([given["X"]])
+    (output,) = layer(image)
+    step(optim.SGD(layer.parameters(), 0.25), dot(given["dL/dY"], output))
+    ((kernel,),), (bias,) = layer.weight, layer.bias
+    return {
+        "Y": output,
+        "dL/dK": grads(kernel),
+        "dL/dX": grads(image[0]),
+        "dL/db": bias.grad,
+        "K_new, eta=0.25": kernel,
+        "b_new, eta=0.25": bias,
+    }
+
+
+def conv_backward_multichannel(given: Quantities) -> Quantities:
+    inputs, kernels, biases, upstream = given.values()
+    layer, image = filled(nn.Conv2d(2, 2, 2), kernels, biases), leaves(inputs)
+    output = layer(image)
+    dot(upstream, output).backward()
+    return {
+        "Y": output,
+        "dL/dK": grads(layer.weight),
+        "dL/dX": grads(image),
+        "dL/db": grads(layer.bias),
+    }
+
+
+def bptt_tiny_rnn(given: Quantities) -> Quantities:
+    """PyTorch's cell has two biases, of which the second is 0 here."""
+    rnn = filled(nn.RNN(1, 1), given["w"], given["u"], given["b"], 0.0)
+    cell, xs, start = rnn.cell, [[x] for x in given["x"]], [given["h0"]]
+    shared = {"w": cell.weight_ih[0][0], "u": cell.weight_hh[0][0], "b": cell.bias_ih[0]}
+
+    def loss(h: list[Value]) -> Value:
+        return nn.MSELoss("half_sum")(h, [given["target"]])
+
+    def slopes(loss: Value) -> Quantities:
+        return {f"dL/d{name}": slope for name, slope in loss.gradient(shared).items()}
+
+    hs, _ = rnn(xs, start)
+    _, state = rnn(xs[:-1], start)
+    _, last = rnn(xs[-1:], nn.detach(state))
+    return {
+        **{f"h_{t}": h for t, (h,) in enumerate(hs, 1)},
+        "L": loss(hs[-1]),
+        **slopes(loss(hs[-1])),
+        **suffixed(slopes(loss(last)), " truncated to the last time step"),
+    }
+
+
+def early_stopping(given: Quantities) -> Quantities:
+    stopping = nn.EarlyStopping(given["patience"])
+    for loss in given["val_loss"]:
+        stopping.update(loss)
+        if stopping.is_due:
+            break
+    return {
+        "stop epoch": stopping.epoch,
+        "best epoch": stopping.best_epoch,
+        "best loss": stopping.best,
+    }
+
+
+def playground_configuration(_: Quantities, __: float) -> Quantities:
+    points, labels = nn.data.spiral(200)
+    arm = [point for point, label in zip(points, labels, strict=True) if label == 1]
+    return {f"noise-free spiral point i={i} of n=100, label +1": arm[i] for i in (0, 25, 50)}
+
+
 NETWORKS: dict[str, Callable[..., Quantities]] = {
     "net221_forward": lambda given: net221(given).forward(),
     "net221_backward": net221_backward,
@@ -622,5 +695,10 @@ NETWORKS: dict[str, Callable[..., Quantities]] = {
     "minibatch_vs_sgd": minibatch_vs_sgd,
     "gradient_clipping": gradient_clipping,
     "dropout_mask": dropout_mask,
+    "early_stopping": early_stopping,
+    "playground_configuration": playground_configuration,
+    "conv_backward": conv_backward,
+    "conv_backward_multichannel": conv_backward_multichannel,
+    "bptt_tiny_rnn": bptt_tiny_rnn,
 }
 """The function that computes each example: all its quantities, or those that nn has a name for."""

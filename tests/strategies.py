@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,3 +178,63 @@ def _computed(row: Op, operands: tuple[Operand, ...], nodes: list[_Computed]) ->
 
 def _is_inside(x: float, intervals: tuple[tuple[float, float], ...]) -> bool:
     return any(low < x < high for low, high in intervals)
+
+
+# Graphs with selections.
+
+EXACT_ROWS = [
+    TABLE[name]
+    for name in (
+        *("pos", "neg", "add", "sub", "mul", "div", "square", "reciprocal", "abs", "sign", "step"),
+        *("less", "equal", "maximum", "minimum", "sqrt", "relu", "leaky_relu"),
+        *("floor", "ceil", "round"),
+    )
+]
+"""Rows made of + - * / sqrt, rounding and selections: compiled, their bits are the engine's."""
+
+CHOICES: dict[str, Callable[..., Any]] = {
+    "where_lt": lambda x, y, a, b: functional.where(x < y, a, b),
+    "where_gt": lambda x, y, a, b: functional.where(x > y, a, b),
+    "where_le": lambda x, y, a, b: functional.where(x <= y, a, b),
+    "where_ge": lambda x, y, a, b: functional.where(x >= y, a, b),
+    "where_eq": lambda x, y, a, b: functional.where(x == y, a, b),
+    "where_ne": lambda x, y, a, b: functional.where(x != y, a, b),
+    "where_and": lambda x, y, a, b: functional.where((x < y) & (a != b), a, b),
+    "where_or": lambda x, y, a, b: functional.where((x > y) | (a <= b), a, b),
+    "where_both": lambda x, y, a, b: functional.where((x < y) == (a < b), a, b),
+    "where_value": lambda x, y, a, b: functional.where(x * y, a, b),
+}
+"""Steps of four operands that choose one of the last two."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {**vars(functional), **CHOICES}
+"""What the names of rows and choices mean, for `build`."""
+
+
+any_float = edge_floats | st.floats(-8.0, 8.0) | st.floats()
+
+
+@st.composite
+def choosing_graphs(
+    draw: st.DrawFn,
+    rows: Sequence[Op],
+    numbers: st.SearchStrategy[float] = any_float,
+    max_steps: int = 40,
+    max_leaves: int = 4,
+) -> Recipe:
+    """Recipes over some rows and over choices, whose first operand is a node."""
+    leaves = draw(st.lists(numbers, min_size=1, max_size=max_leaves))
+    operands = st.one_of(_back, _back, _back, numbers)
+    choices = st.tuples(st.sampled_from([*CHOICES]), _back, operands, operands, operands)
+    drafts = st.tuples(st.sampled_from(rows), _pairs(numbers)) | choices
+    size = draw(st.integers(1, max_steps))
+    steps: list[Step] = []
+    for count, draft in enumerate(
+        draw(st.lists(drafts, min_size=size, max_size=size)), start=len(leaves)
+    ):
+        name, *rest = draft
+        if isinstance(name, Op):
+            steps.append(_step(name, _places(rest[0], count)))
+        else:
+            places = (count - 1 - x % count if isinstance(x, int) else x for x in rest)
+            steps.append((name, tuple(places)))
+    return Recipe(tuple(leaves), tuple(steps))

@@ -241,6 +241,7 @@ def test_help_names_every_function_and_option(succeed):
     words = output.split()
     options = [
         "--svg",
+        "--html",
         "--wrt",
         "--explain",
         "--check",

@@ -10,7 +10,7 @@ from lectures import (
     CIRCUITS,
     EXAMPLES,
     NET322_HIDDEN,
-    NOT_YET,
+    NOTHING_TO_COMPUTE,
     compute,
     d,
     digits,
@@ -18,7 +18,8 @@ from lectures import (
     net322,
     quantities,
 )
-from lectures_nn import NETWORKS
+from lectures_beyond import BEYOND
+from lectures_nn import NETWORKS as MODULES
 
 from autograd import Value, explain
 from autograd.tape import Tape
@@ -42,11 +43,19 @@ LOST_DIGITS = {
     "net322_second_forward: E' - E": 1024 * EPSILON,
     # -0.5 + 0.43 + 0.1 leaves 0.03, and h_3 - 0.3 leaves 0.06.
     "bptt_tiny_rnn": 16 * EPSILON,
+    # One kernel is centred, so the mean of the other cancels in the sum of the products.
+    "hsic_estimate": 16 * EPSILON,
     # Errors of a thousand steps, and of a hundred, add up.
     "net221_loss_curve": 32 * EPSILON,
     "gradient_ascent_on_input": 32 * EPSILON,
 }
 """The wider tolerance where the arithmetic of an example, or of one quantity, loses digits."""
+
+ROUNDED_ZEROS = {"redunet_layer: E": EPSILON}
+"""The absolute tolerance where the data holds the rounding error of a number that is 0."""
+
+NETWORKS = MODULES | BEYOND
+"""The functions that compute examples by modules of nn."""
 
 ROWS = [(id, name) for id in CIRCUITS for name in quantities(id)]
 
@@ -62,7 +71,8 @@ def numbers(x: Any) -> Any:
 
 def approximately(exact: Any, id: str, name: str) -> Any:
     relative = LOST_DIGITS.get(f"{id}: {name}", LOST_DIGITS.get(id, TOLERANCE))
-    return pytest.approx(np.array(exact, float), rel=relative, abs=0.0)
+    absolute = ROUNDED_ZEROS.get(f"{id}: {name}", 0.0)
+    return pytest.approx(np.array(exact, float), rel=relative, abs=absolute)
 
 
 def written(value: float, printed: str, rule: str) -> Decimal:
@@ -82,9 +92,10 @@ def agreement(value: float, printed: str) -> str:
     return "from-rounded-intermediates"
 
 
-def test_every_example_is_computed_or_waits_for_a_reason() -> None:
-    assert (CIRCUITS.keys() | NETWORKS.keys()) & NOT_YET.keys() == set()
-    assert EXAMPLES.keys() == CIRCUITS.keys() | NETWORKS.keys() | NOT_YET.keys()
+def test_every_example_that_has_quantities_is_computed() -> None:
+    assert [id for id in EXAMPLES if not quantities(id)] == [*NOTHING_TO_COMPUTE]
+    assert (CIRCUITS.keys() | NETWORKS.keys()) & NOTHING_TO_COMPUTE.keys() == set()
+    assert EXAMPLES.keys() == CIRCUITS.keys() | NETWORKS.keys() | NOTHING_TO_COMPUTE.keys()
 
 
 @pytest.mark.parametrize("id", CIRCUITS)

@@ -10,8 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from autograd import AnomalyError, AutogradError, Value, detect_anomaly, modes, no_grad, values
+from autograd import (
+    AnomalyError,
+    AutogradError,
+    Value,
+    detect_anomaly,
+    dot,
+    modes,
+    no_grad,
+    sum,
+    values,
+)
 
 inf, nan = math.inf, math.nan
 
@@ -293,3 +305,24 @@ def test_detect_anomaly_is_of_its_thread():
 
 def test_an_anomaly_is_an_error_of_the_engine():
     assert issubclass(AnomalyError, AutogradError)
+
+
+@given(st.lists(st.floats(), max_size=5), st.booleans())
+def test_sums_and_products_under_no_grad_are_constants(numbers: list[float], biased: bool):
+    xs = [Value(x) for x in numbers]
+    bias = Value(0.5) if biased else None
+
+    def results() -> list[Any]:
+        return [sum(xs), dot(xs, numbers, bias), dot(xs, xs)]
+
+    with no_grad():
+        found = results()
+    for constant, recorded in zip(found, results(), strict=True):
+        assert repr(as_float(recorded)) == repr(as_float(constant))
+        if isinstance(constant, Value) and not any(constant is x for x in xs):
+            assert ((), False) == (constant.operands, constant.requires_grad)
+    assert all(x.requires_grad for x in xs)
+
+
+def as_float(x: Value | float) -> float:
+    return x.data if isinstance(x, Value) else x

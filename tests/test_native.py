@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from programs import Foreign, Parameter, Program, Slotted, bits, outcome
 from strategies import EDGES, Recipe, graphs
 
@@ -502,3 +503,63 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_ten_million_operations_in_a_chain():
     assert int(output("native", CHAIN.format(10_000_000))) < 2**20  # KiB
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 9, 500]), st.integers(0, 99)), max_size=60))
+def test_operations_are_in_order_however_much_was_recorded_between(steps: list[tuple[int, int]]):
+    nodes = [Value(1.0) * 2.0]
+    for gap, back in steps:
+        for _ in range(gap):
+            nodes[0] * 3.0  # another graph, which is freed at once
+        nodes.append(nodes[-1] + nodes[-1 - back % len(nodes)])
+    found = graph.operations(nodes[-1])
+    assert len(nodes) == len(found)
+    assert all(expected is actual for expected, actual in zip(nodes, found, strict=True))
+
+
+COUNT = 20_000
+"""Of so many nodes memory is taken in several pieces."""
+
+
+@given(st.lists(st.integers(0, COUNT), max_size=30), st.integers(1, 7))
+@settings(max_examples=20)
+def test_nodes_keep_their_numbers_while_others_die_and_are_born(starts: list[int], stride: int):
+    nodes = {i: Value(float(i)) for i in range(COUNT)}
+    for start in starts:
+        for i in range(start, min(start + COUNT // 4, COUNT), stride):
+            nodes.pop(i, None)
+        nodes |= {i: Value(float(i)) for i in range(start, min(start + COUNT // 8, COUNT), 2)}
+    assert {i: float(i) for i in nodes} == {i: node.data for i, node in nodes.items()}
+    assert len(nodes) == len({id(node) for node in nodes.values()})
+
+
+MEMORY = """
+import resource
+from pathlib import Path
+from autograd import Value
+
+def megabytes():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+def graph(count, kept):
+    v = x = Value(1.0)
+    for i in range(count):
+        v = v * x
+        if i % 1000 == 0:
+            kept.append(Value(v.data))
+    return v
+
+before = megabytes()
+graph(1_000_000, [])
+print(megabytes() - before < 20)  # a chain of 61 MB is given back
+kept = []
+for _ in range(30):
+    graph(100_000, kept)
+print(megabytes() - before < 60)  # 30 chains that leave nodes everywhere, one by one
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux how much is in use")
+def test_memory_is_given_back_and_used_again():
+    assert ["True", "True"] == output("native", MEMORY).split()

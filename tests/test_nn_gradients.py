@@ -108,6 +108,7 @@ P = nn.Parameter(1.0)
 
 ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.clip_grad_norm_([], 1.0), ValueError, "parameters must hold at least one Param"),
+    (lambda: nn.gradient_statistics([P]), TypeError, "model must be a Module, received the list"),
     (lambda: nn.clip_grad_norm_(P, 1.0), TypeError, "parameters must be an iterable of Parameters"),
     (lambda: nn.clip_grad_norm_([P], -1.0), ValueError, "max_norm must be a finite number ≥ 0"),
     (lambda: nn.clip_grad_norm_([P], math.nan), ValueError, "max_norm must be a finite number ≥"),

@@ -108,6 +108,12 @@ def test_zeros_and_constants_reach_every_nesting() -> None:
     assert [0.0, 0.5, 0.5, 0.5, 0.0, 0.0] == list(layer.state_dict().values())
 
 
+def test_the_parameters_of_a_module_can_be_written() -> None:
+    layer = nn.Linear(2, 2)
+    init.constant_(layer.parameters(), 0.5)
+    assert [0.5] * 6 == list(layer.state_dict().values())
+
+
 G = random.Random(0)
 
 ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [

@@ -209,7 +209,7 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: nn.Residual(nn.Linear(2, 1))([1.0, 2.0]),
         ValueError,
-        "must give as many outputs as inputs, received 2 inputs and 1 outputs of Linear",
+        "outputs in the shape of its inputs, received a list of 1 for a list of 2 from Linear",
     ),
     (
         lambda: nn.Perceptron(1).delta_rule([1.0], 0.5, 0.1),
@@ -222,6 +222,22 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         "lr must be a finite number > 0, received -0.1",
     ),
 ]
+
+
+def test_a_residual_adds_images_pixel_by_pixel() -> None:
+    image = [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, -8.0]]]
+    expected = [[[2.0, 4.0], [6.0, 8.0]], [[10.0, 12.0], [14.0, -8.0]]]
+    assert expected == nn.Residual(nn.ReLU())(image)
+    assert expected == nn.Residual(nn.ReLU())(np.array(image))
+    with pytest.raises(ValueError, match="received a list of 1 for a list of 2 from MaxPool2d"):
+        nn.Residual(nn.MaxPool2d(2))(image)
+
+
+def test_a_slice_of_a_sequential_holds_the_same_modules() -> None:
+    model = nn.MLP(2, [3, 3, 1], generator=random.Random(0))
+    body = model[:-1]
+    assert [nn.Sequential, *model.layers[:4]] == [type(body), *body]
+    assert model[-1](body([1.0, 2.0])) == model([1.0, 2.0])
 
 
 @pytest.mark.parametrize(("call", "error", "text"), ERRORS)

@@ -226,6 +226,13 @@ def test_a_saved_run_resumes_exactly(make: Make) -> None:
     assert unbroken.state_dict() == other.state_dict()
 
 
+def test_an_optimiser_shows_its_settings() -> None:
+    optimizer = optim.Adam([nn.Parameter(1.0)], lr=0.5)
+    optimizer.lr = 0.25
+    shown = "Adam(1 params, lr=0.25, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)"
+    assert shown == repr(optimizer)
+
+
 def test_a_state_holds_what_the_next_steps_depend_on() -> None:
     parameters = [nn.Parameter(1.0), nn.Parameter(2.0)]
     optimizer = optim.SGD(parameters, 0.5, momentum=0.5)

@@ -79,6 +79,15 @@ def test_dropout_of_nothing_and_of_all(p: float, expected: list[float]) -> None:
     assert expected == nn.Dropout(p)([1.0, 2.0])
 
 
+def test_dropout_of_an_image_drops_pixels() -> None:
+    image = [[[1.0, 2.0], [3.0, 4.0]]]
+    assert [[[0.0, 0.0], [0.0, 0.0]]] == nn.Dropout(1.0)(image)
+    flat = nn.Dropout(0.5, random.Random(0))([1.0, 2.0, 3.0, 4.0])
+    (((a, b), (c, d)),) = nn.Dropout(0.5, random.Random(0))(image)
+    assert flat == [a, b, c, d]
+    assert image == nn.Dropout(1.0).eval()(image)
+
+
 P = nn.Parameter(1.0)
 
 ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [

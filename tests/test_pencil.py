@@ -19,7 +19,7 @@ from strategies import Recipe, build, graphs, smooth_graphs
 from autograd import StaleGraphError, Value, by_hand, exp, explain, sigmoid, values
 from autograd.backward import pullback
 from autograd.ops import TABLE
-from autograd.pencil import Line, Quantity, WorkedSolution
+from autograd.solution import Line, Quantity, WorkedSolution
 
 calm = settings(deadline=None)
 
@@ -565,7 +565,7 @@ def test_a_stale_graph_is_refused():
         by_hand(y)
 
 
-@pytest.mark.parametrize("every", [1, 20, 100_000])
+@pytest.mark.parametrize("every", [1, 100_000])
 def test_a_graph_of_100_000_nodes_is_worked_out(every: int):
     x = Value(0.25, "x")
     y = x

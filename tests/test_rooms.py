@@ -17,6 +17,7 @@ import autograd
 import nn
 from autograd import Value
 from autograd.ops import PRIMITIVES, TABLE
+from nn import alternatives
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,17 +36,25 @@ MAY_IMPORT = {
     "backward": "environment errors functional graph modes ops structure value",
     "persistence": "errors graph modes ops value",
     "transforms": "backward errors modes structure value",
+    "tracing": "backward errors functional graph modes value",
+    "optimisation": "environment ops value",
+    "program": "environment modes ops optimisation structure value",
+    "listing": "graph ops optimisation tape",
+    "compiler": "backward errors functional graph listing modes optimisation program structure "
+    "tape tracing transforms value",
     "checking": "backward errors functional graph modes structure transforms value",
     "expression": "errors functional ops value",
     "tape": "errors graph ops value",
     "explanation": "backward errors graph tape value",
-    "pencil": "backward errors explanation graph ops structure tape value",
-    "draw": "backward errors graph structure tape value",
+    "decimals": "ops",
+    "solution": "decimals explanation ops tape",
+    "pencil": "backward decimals explanation graph solution value",
+    "draw": "backward errors functional graph modes ops structure tape value",
     "cli": "checking draw environment errors explanation expression graph ops tape value",
     "__main__": "cli",
     "_native": "ops",
-    "autograd": "checking draw environment errors explanation functional modes pencil transforms "
-    "value",
+    "autograd": "checking compiler draw environment errors explanation functional modes pencil "
+    "tracing transforms value",
     "nn": "autograd",
 }
 """The rooms that a room may import where its modules begin; "autograd" is the front door."""
@@ -64,8 +73,9 @@ OUTSIDE = {"draw": "graphviz"}
 OUTSIDE_LATE = {
     "draw": "pygraphviz",
     "functional": "numpy",
+    "program": "numpy",
     "structure": "numpy",
-    "nn": "numpy tqdm",
+    "nn": "matplotlib numpy tqdm",
 }
 """The packages of extras: imported where they are used, so that nobody else needs them."""
 
@@ -183,7 +193,12 @@ def test_importing_needs_no_extra():
 
 # The front doors.
 
-DOORS = ["autograd/__init__.py", "autograd/draw/__init__.py", "nn/__init__.py"]
+DOORS = [
+    "autograd/__init__.py",
+    "autograd/draw/__init__.py",
+    "nn/__init__.py",
+    "nn/alternatives/__init__.py",
+]
 
 
 @every(*DOORS)
@@ -200,7 +215,9 @@ def test_a_front_door_holds_a_docstring_imports_and_all(path: Path):
     assert 1 == len(others)
 
 
-@pytest.mark.parametrize("door", [autograd, nn, importlib.import_module("autograd.draw")])
+@pytest.mark.parametrize(
+    "door", [autograd, nn, alternatives, importlib.import_module("autograd.draw")]
+)
 def test_a_front_door_lists_what_it_imports(door: ModuleType):
     assert sorted(door.__all__) == sorted(set(door.__all__))
     assert door.__file__ is not None
@@ -219,6 +236,7 @@ WANTED = """
     grad value_and_grad jacobian hessian hvp jvp vjp gradcheck explain draw_dot to_svg
     no_grad detect_anomaly engine
     AutogradError AnomalyError GradcheckError MissingExtraError StaleGraphError
+    TraceError compile
 """
 
 
@@ -232,9 +250,9 @@ def test_the_public_methods_are_there():
     assert [] == [x for x in [*wanted, *unary] if not hasattr(Value, x)]
 
 
-@pytest.mark.parametrize("door", [autograd, nn])
+@pytest.mark.parametrize("door", [autograd, nn, alternatives])
 def test_no_module_is_named_like_a_public_function(door: ModuleType):
-    modules = {x.stem for x in PACKAGES if x.parent.name == door.__name__}
+    modules = {x.stem for x in PACKAGES if module(x.parent) == door.__name__}
     assert set() == modules & {x for x in door.__all__ if callable(getattr(door, x))}
 
 

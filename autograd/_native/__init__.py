@@ -1,5 +1,6 @@
 """The native engine as a drop-in: C where it is hot, and the pure engine's code everywhere else."""
 
+from importlib import import_module
 from types import FunctionType
 from typing import Any
 
@@ -8,10 +9,26 @@ from autograd import ops
 from autograd._native import generate
 
 set_modes_active = engine.set_modes_active
+set_tracing = engine.set_tracing
+
+program: Any
+"""The module that runs programs; None where it is not built, and the pure one serves."""
+try:
+    program = import_module("autograd._native.program")
+except ModuleNotFoundError:
+    program = None
+
+
+def set_transforming(depth: int) -> None:
+    """Tell the programs of this thread how many transforms run in it."""
+    if program:
+        program.set_transforming(depth)
 
 
 def twin(pure: Any) -> Any:
     """The native class or function of that name, connected to the pure one."""
+    if pure.__name__ == "Program":
+        return program.Program if program else pure
     native = getattr(engine, pure.__name__)
     engine.connect(pure.__name__, pure)
     if isinstance(pure, FunctionType):
@@ -48,13 +65,13 @@ def _complete(native: Any, pure: Any) -> None:
     native.__doc__ = pure.__doc__
     from autograd import modes, value  # whose module this call is part of
 
-    for name in ("number", "_constant", "_under_modes"):
+    for name in ("number", "_constant", "_refuse_traced", "_under_modes"):
         engine.connect(name, getattr(value, name))
     engine.connect_modes(modes.thread)
 
 
 def _connect_table() -> None:
-    if engine.row_texts != generate.texts(ops):
+    if any(built.row_texts != generate.texts(ops) for built in (engine, program) if built):
         raise ImportError(
             "the native engine was built from another table of operations: build it again "
             "(pip install .), or set AUTOGRAD_ENGINE=python"

@@ -9,13 +9,23 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "kernels.h"
 
-#ifndef FREE_LIST_CAPACITY
-#define FREE_LIST_CAPACITY (1 << 17)
+#ifndef RECYCLE_NODES
+#define RECYCLE_NODES 1 /* 0 for sanitizers, to which memory that is kept is in use */
+#endif
+
+#if defined(_WIN32)
+#include <malloc.h>
+#define ALIGNED_ALLOC(size) _aligned_malloc(size, size)
+#define ALIGNED_FREE(memory) _aligned_free(memory)
+#else
+#define ALIGNED_ALLOC(size) aligned_alloc(size, size)
+#define ALIGNED_FREE(memory) free(memory)
 #endif
 
 #if defined(__GNUC__)
@@ -134,6 +144,16 @@ static PyObject *function_set_modes_active(PyObject *Py_UNUSED(module), PyObject
     Py_RETURN_NONE;
 }
 
+static PyObject *function_set_tracing(PyObject *Py_UNUSED(module), PyObject *count)
+{
+    int number = PyObject_IsTrue(count);
+    if (number < 0) {
+        return NULL;
+    }
+    tracing = number;
+    Py_RETURN_NONE;
+}
+
 /* Give a method, function or attribute of ours the documentation of its pure twin. The texts stay
    for the life of the process, as the definitions that point to them do. */
 static PyObject *function_document(PyObject *Py_UNUSED(module), PyObject *args)
@@ -161,7 +181,7 @@ static PyObject *function_document(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyObject *function_live(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    return PyLong_FromSsize_t(allocated_count - free_count);
+    return PyLong_FromSsize_t(live_count);
 }
 
 static PyMethodDef functions[] = {
@@ -172,11 +192,14 @@ static PyMethodDef functions[] = {
     FUNCTION_ENTRY(backward)
     FUNCTION_ENTRY(pullback)
     FUNCTION_ENTRY(operations)
+    {"columns", FAST(function_columns), METH_FASTCALL, ""},
+    {"accumulate", FAST(function_accumulate), METH_FASTCALL, ""},
     {"record", FAST(function_record), METH_FASTCALL, ""},
     {"connect", function_connect, METH_VARARGS, "Name a function that the pure engine serves."},
     {"connect_rows", function_connect_rows, METH_VARARGS, "Tell the rows of the table."},
     {"connect_modes", function_connect_modes, METH_O, "Tell the modes of the running thread."},
     {"set_modes_active", function_set_modes_active, METH_O, "Tell whether a mode is on."},
+    {"set_tracing", function_set_tracing, METH_O, "Tell whether a function is being traced."},
     {"document", function_document, METH_VARARGS, "Give a function its documentation."},
     {"live", function_live, METH_NOARGS, "How many nodes there are."},
     {NULL, NULL, 0, NULL},
@@ -240,7 +263,8 @@ static int fill_module(PyObject *module)
     Py_DECREF(name); /* errors print the name without the module, as for the pure class */
     return status || add(module, "Value", Py_NewRef(value_type)) ||
                    add(module, "binary_methods", binary_methods_dict()) ||
-                   add(module, "row_texts", row_texts_tuple())
+                   add(module, "row_texts", row_texts_tuple()) ||
+                   PyModule_AddIntConstant(module, "data_offset", offsetof(Value, data))
                ? -1
                : 0;
 }

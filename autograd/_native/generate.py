@@ -1,4 +1,4 @@
-"""Turns the table into C kernels, and into the stub of the native engine."""
+"""Turns the table into the C kernels of the engine and of compiled programs, and into stubs."""
 
 import ast
 import importlib.util
@@ -39,6 +39,23 @@ class _Names(ast.NodeTransformer):
         return node
 
 
+class _Lanes(ast.NodeTransformer):
+    """Reads a formula as one of vectors: numbers in all lanes, functions of lanes."""
+
+    def __init__(self, ops: Any) -> None:
+        self.ops = ops
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return ast.Call(ast.Name("all_lanes", ast.Load()), [node], [])
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        assert isinstance(node.func, ast.Name)
+        is_row = node.func.id in self.ops.TABLE and node.func.id not in self.ops.PRIMITIVES
+        node.func.id = f"{'lanes' if is_row else 'each'}_{node.func.id}"
+        return node
+
+
 def c_formula(formula: str, ops: Any) -> str:
     """A formula of the table as an expression in C; `where` is a macro there.
 
@@ -46,13 +63,17 @@ def c_formula(formula: str, ops: Any) -> str:
         ValueError: if the formula leaves the subset common to Python and C, or calls what the
             table does not know.
     """
+    return ast.unparse(_Names(ops).visit(_common(formula)))
+
+
+def _common(formula: str) -> ast.Expression:
     tree = ast.parse(formula, mode="eval")
     for node in ast.walk(tree):
         chained = isinstance(node, ast.Compare) and len(node.ops) > 1
         whole = isinstance(node, ast.Constant) and not isinstance(node.value, float)
         if not isinstance(node, _SUBSET) or chained or whole:
             raise ValueError(f"{formula!r}: {ast.unparse(node)!r} is not common to Python and C")
-    return ast.unparse(_Names(ops).visit(tree))
+    return tree
 
 
 def _value(op: Any, ops: Any) -> str:
@@ -133,6 +154,71 @@ def kernels(ops: Any) -> str:
     )
 
 
+EXACT = {"div", "abs", "sqrt", "floor", "ceil", "round"}
+"""The primitives that IEEE arithmetic rounds correctly: the same bits wherever they run."""
+
+
+def is_exact(op: Any, ops: Any) -> bool:
+    """Whether a row stands on exact primitives alone."""
+    tree = ast.walk(ast.parse(op.value))
+    calls = [ast.unparse(node.func) for node in tree if isinstance(node, ast.Call)]
+    return all(
+        name in EXACT
+        or name == "where"
+        or (name not in ops.PRIMITIVES and is_exact(ops.TABLE[name], ops))
+        for name in calls
+    )
+
+
+def _lanes_value(op: Any, ops: Any) -> str:
+    parameters = ", ".join(f"lanes {operand}" for operand in "xy"[: op.arity])
+    formula = ast.unparse(_Lanes(ops).visit(_common(op.value)))
+    return (
+        f"static ALWAYS_INLINE lanes lanes_{op.name}({parameters})\n{{\n    return {formula};\n}}\n"
+    )
+
+
+def lane_rows(ops: Any) -> str:
+    """The rows of compiled programs as a C header."""
+    rows = list(ops.TABLE.values())
+    kinds = {
+        f"EACH_{'EXACT' if exact else 'LIBRARY'}_{'UNARY' if arity == 1 else 'BINARY'}_ROW": [
+            op.name for op in rows if op.arity == arity and is_exact(op, ops) == exact
+        ]
+        for exact in (True, False)
+        for arity in (1, 2)
+    }
+    return "\n".join(
+        [
+            "/* Generated from autograd/ops.py by autograd/_native/generate.py. */\n",
+            "/* The rows are numbered by their place in the table. */",
+            "enum Row {",
+            *(f"    ROW_{op.name}," for op in rows),
+            "    ROWS\n};\n",
+            *(_each(macro, names) for macro, names in kinds.items()),
+            "/* What each row says, to be compared with the table at run time. */",
+            "#define ROW_TEXTS \\",
+            " \\\n".join(
+                f'    {{"{name}", "{value}", "{local}"}},' for name, value, local in texts(ops)
+            )
+            + "\n",
+        ]
+    )
+
+
+def lane_values(ops: Any) -> str:
+    """The values of the rows as a C header: the exact ones of numbers, all of them of lanes."""
+    rows = list(ops.TABLE.values())
+    return "\n".join(
+        [
+            "/* Generated from autograd/ops.py by autograd/_native/generate.py. */\n",
+            "#define where(condition, a, b) ((condition) ? (a) : (b))\n",
+            *(_value(op, ops) for op in rows if is_exact(op, ops)),
+            *(_lanes_value(op, ops) for op in rows),
+        ]
+    )
+
+
 def stub(ops: Any) -> str:
     """The types of the native engine's module."""
     rows = list(ops.TABLE.values())
@@ -154,6 +240,7 @@ from typing import Any
 from autograd.ops import Op
 
 row_texts: tuple[tuple[str, str, str], ...]
+data_offset: int
 binary_methods: dict[str, Any]
 
 class Value:
@@ -206,10 +293,15 @@ def pullback(
     since: int = 0,
 ) -> dict[Value, Any]: ...
 def backward(root: Value, upstream: float) -> None: ...
+def accumulate(leaves: list[Value], gradients: list[float], /) -> None: ...
+def columns(
+    operations: list[Value], sources: list[Value], wanted: list[Value], /
+) -> tuple[list[Value], bytes, bytes, bytes]: ...
 def connect(name: str, pure: Any, /) -> None: ...
 def connect_rows(rows: tuple[Op, ...], /) -> None: ...
 def connect_modes(thread: Any, /) -> None: ...
 def set_modes_active(active: int, /) -> None: ...
+def set_tracing(count: int, /) -> None: ...
 def document(twin: Any, text: str, /) -> None: ...
 def live() -> int: ...
 '''
@@ -225,10 +317,12 @@ def load_table(path: Path) -> ModuleType:
     return module
 
 
-def write_kernels(table: Path, header: Path) -> None:
-    """Write the header of the kernels, from the table at that path."""
-    header.parent.mkdir(parents=True, exist_ok=True)
-    header.write_text(kernels(load_table(table)), encoding="utf-8")
+def write_kernels(table: Path, folder: Path) -> None:
+    """Write the headers of the kernels into a folder, from the table at that path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ops = load_table(table)
+    for header in (kernels, lane_rows, lane_values):
+        (folder / f"{header.__name__}.h").write_text(header(ops), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ static PyObject *row_objects[ROWS]; /* the rows of the table; NULL for LEAF */
 static PyObject *pure;              /* by name, what the pure engine serves */
 static PyObject *modes_thread;      /* modes.thread */
 static int modes_active;            /* mirrors modes.active */
+static int tracing;                 /* mirrors modes.tracing */
 static uint64_t clock_word;         /* the stamp last given, in its place in the word */
 
-static Value *free_list;
-static Py_ssize_t free_count, allocated_count;
+static Py_ssize_t live_count;       /* nodes in use */
 
 static inline enum Row row_of(const Value *node)
 {
@@ -98,6 +98,15 @@ static COLD PyObject *call_pure(const char *name, PyObject *const *args, size_t 
 {
     PyObject *function = pure_named(name);
     return function ? PyObject_Vectorcall(function, args, count, names) : NULL;
+}
+
+/* _refuse_traced(self, use) of value.py; 0, or -1 with an error set. */
+static COLD int refuse_traced(PyObject *self, const char *use)
+{
+    PyObject *function = pure_named("_refuse_traced");
+    PyObject *result = function ? PyObject_CallFunction(function, "Os", self, use) : NULL;
+    Py_XDECREF(result);
+    return result ? 0 : -1;
 }
 
 /* number(x, name) of value.py; 0, or -1 with an error set. */
@@ -156,40 +165,143 @@ static inline bool failed(double result)
 
 /* Making and freeing. ------------------------------------------------------------------------ */
 
+/* Plain nodes live in slabs: blocks of memory at a multiple of their size, so that a node's address
+   tells its slab. A slab gives out its nodes in the order of their addresses, and again from the
+   first when all of them are dead. So a graph lies in memory as it was recorded, however often one
+   is recorded and freed, and each node in one line of the cache. */
+typedef struct Slab Slab;
+
+struct Slab {
+    Slab *next, **link; /* in the list that it is in; link is NULL in none */
+    Value *dead;        /* of the nodes that were given out, those that are dead */
+    uint32_t given, living;
+};
+
+enum {
+    SLAB_SIZE = 1 << 18,
+    SLAB_NODES = SLAB_SIZE / sizeof(Value) - 1, /* the slab itself stands in the place of one */
+    SPARE_SLABS = 1 << 5,                       /* 8 MB */
+};
+
+_Static_assert(sizeof(Slab) <= sizeof(Value), "a slab stands in the place of a node");
+
+static Slab *current; /* gives out the next node */
+static Slab *spare;   /* slabs without a living node, so many: */
+static int spare_count;
+static Slab *mixed; /* slabs with living nodes and dead ones */
+
+static void enlist(Slab *slab, Slab **list)
+{
+    slab->next = *list;
+    slab->link = list;
+    if (slab->next) {
+        slab->next->link = &slab->next;
+    }
+    *list = slab;
+}
+
+static void delist(Slab *slab)
+{
+    *slab->link = slab->next;
+    if (slab->next) {
+        slab->next->link = slab->link;
+    }
+    slab->link = NULL;
+}
+
+/* Another slab becomes the current one. */
+static NOINLINE bool change_slab(void)
+{
+    Slab *slab = spare ? spare : mixed;
+    if (slab) {
+        spare_count -= slab == spare;
+        delist(slab);
+    }
+    else {
+        slab = ALIGNED_ALLOC(SLAB_SIZE);
+        if (!slab) {
+            return false;
+        }
+        *slab = (Slab){0};
+    }
+    current = slab;
+    return true;
+}
+
+/* A slab that is not the current one has lost a node. */
+static NOINLINE void sort_slab(Slab *slab)
+{
+    if (slab->link) {
+        delist(slab);
+    }
+    if (slab->living) {
+        enlist(slab, &mixed);
+    }
+    else if (spare_count < SPARE_SLABS) {
+        enlist(slab, &spare);
+        spare_count++;
+    }
+    else {
+        ALIGNED_FREE(slab);
+    }
+}
+
+/* The next node of the current slab, or where all were given out, the one that died last. */
+static ALWAYS_INLINE Value *take_node(void)
+{
+    if (UNLIKELY(!current || (current->given == SLAB_NODES && !current->dead)) && !change_slab()) {
+        return NULL;
+    }
+    current->living++;
+    if (current->given < SLAB_NODES) {
+        return (Value *)current + ++current->given;
+    }
+    Value *node = current->dead;
+    current->dead = node->next;
+    return node;
+}
+
+static ALWAYS_INLINE void give_node(Value *node)
+{
+    Slab *slab = (Slab *)((uintptr_t)node & ~(uintptr_t)(SLAB_SIZE - 1));
+    node->next = slab->dead;
+    slab->dead = node;
+    slab->living--;
+    if (UNLIKELY(!slab->living)) {
+        slab->dead = NULL;
+        slab->given = 0;
+    }
+    if (UNLIKELY(slab != current && (!slab->link || !slab->living))) {
+        sort_slab(slab);
+    }
+}
+
 /* A plain Value whose data, grad, slots, label and word are still to be set. The type outlives
    every node, so that a plain node holds no reference to it. Nor does the collector know a plain
    node: it points to older nodes only. (One cycle is therefore never collected: that of a node
    which an attribute of a subclass holds, and which was computed from the object it is on.) */
 static inline Value *allocate(void)
 {
-    Value *node = free_list;
+    Value *node = RECYCLE_NODES ? take_node() : PyMem_RawMalloc(sizeof(Value));
     if (UNLIKELY(!node)) {
-        node = PyObject_Malloc(sizeof(Value));
-        if (!node) {
-            PyErr_NoMemory();
-            return NULL;
-        }
-        allocated_count++;
-        node->ob_base.ob_type = value_type;
+        PyErr_NoMemory();
+        return NULL;
     }
-    else {
-        free_list = node->next;
-        free_count--;
-    }
+    live_count++;
+    node->ob_base.ob_type = value_type;
     node->ob_base.ob_refcnt = 1; /* Py_SET_REFCNT could take what fresh memory holds for immortal */
     return node;
 }
 
 static inline void release(Value *node)
 {
-    if (UNLIKELY(free_count >= FREE_LIST_CAPACITY)) {
-        allocated_count--;
-        PyObject_Free(node);
-        return;
+    live_count--;
+    if (RECYCLE_NODES) {
+        give_node(node);
     }
-    node->next = free_list;
-    free_list = node;
-    free_count++;
+    else {
+        PyMem_RawFree(node);
+    }
 }
 
 /* Give up one reference to an operand; a plain node that dies of it joins the pending ones. */
@@ -250,7 +362,7 @@ static void value_dealloc(PyObject *self)
     drop_operands(node);
     Py_CLEAR(node->label);
     type->tp_free(self);
-    allocated_count--;
+    live_count--;
     Py_DECREF(type);
 }
 
@@ -265,7 +377,7 @@ static PyObject *value_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObje
 {
     if (type != value_type) {
         PyObject *self = type->tp_alloc(type, 0);
-        allocated_count += self != NULL;
+        live_count += self != NULL;
         return self;
     }
     Value *node = allocate();

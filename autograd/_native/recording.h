@@ -55,6 +55,10 @@ static ALWAYS_INLINE bool plain_operand(PyObject *object, Operand *operand)
         *operand = (Operand){NULL, PyFloat_AS_DOUBLE(object)};
         return true;
     }
+    if (Py_TYPE(object)->tp_base == value_type) { /* such as a Parameter */
+        *operand = (Operand){(Value *)object, ((Value *)object)->data};
+        return has(operand->node, READY);
+    }
     return cool_operand(object, operand);
 }
 
@@ -99,8 +103,9 @@ static COLD PyObject *under_modes(Value *node)
 {
     PyObject *anomaly = PyObject_GetAttrString(modes_thread, "anomaly");
     PyObject *recording = PyObject_GetAttrString(modes_thread, "recording");
+    PyObject *trace = PyObject_GetAttrString(modes_thread, "trace");
     PyObject *result = NULL;
-    if (!anomaly || !recording) {
+    if (!anomaly || !recording || !trace) {
         Py_DECREF(node);
     }
     else if (anomaly != Py_None) {
@@ -109,32 +114,37 @@ static COLD PyObject *under_modes(Value *node)
     }
     else {
         if (recording == Py_False) {
-            drop_operands(node);
+            if (trace == Py_None) {
+                drop_operands(node);
+            }
             node->word &= ~(uint64_t)REQUIRES_GRAD;
         }
         result = (PyObject *)node;
     }
     Py_XDECREF(anomaly);
     Py_XDECREF(recording);
+    Py_XDECREF(trace);
     return result;
 }
 
-/* Put an operand into a slot; the flags it brings. */
+/* Put an operand into a slot, with the reference to it; the flags it brings. */
 static ALWAYS_INLINE uint64_t fill(Slot *slot, Operand operand, uint64_t is_node)
 {
     if (!operand.node) {
         slot->number = operand.number;
         return 0;
     }
-    Py_INCREF(operand.node);
     slot->node = operand.node;
     return is_node | (operand.node->word & REQUIRES_GRAD);
 }
 
-static ALWAYS_INLINE PyObject *record(enum Row row, double data, Operand x, Operand y)
+/* record, which takes over the references to the operands. */
+static ALWAYS_INLINE PyObject *record_taking(enum Row row, double data, Operand x, Operand y)
 {
     Value *node = allocate();
     if (UNLIKELY(!node)) {
+        Py_XDECREF(x.node);
+        Py_XDECREF(y.node);
         return NULL;
     }
     node->data = data;
@@ -143,6 +153,13 @@ static ALWAYS_INLINE PyObject *record(enum Row row, double data, Operand x, Oper
     uint64_t flags = fill(&node->x, x, X_NODE) | fill(&node->y, y, Y_NODE);
     node->word = tick() | (uint64_t)row << ROW_SHIFT | READY | flags;
     return UNLIKELY(modes_active) ? under_modes(node) : (PyObject *)node;
+}
+
+static ALWAYS_INLINE PyObject *record(enum Row row, double data, Operand x, Operand y)
+{
+    Py_XINCREF(x.node);
+    Py_XINCREF(y.node);
+    return record_taking(row, data, x, y);
 }
 
 #define TAKE_OPERANDS(left, right)                                                             \
@@ -221,7 +238,10 @@ static PyObject *operator_abs(PyObject *self)
 static int operator_bool(PyObject *self)
 {
     Operand x = {(Value *)self, 0.0};
-    return read_node(&x) < 0 ? -1 : x.number != 0.0;
+    if (read_node(&x) < 0 || (UNLIKELY(tracing) && refuse_traced(self, "bool") < 0)) {
+        return -1;
+    }
+    return x.number != 0.0;
 }
 
 static Py_hash_t value_hash(PyObject *self)
@@ -229,8 +249,22 @@ static Py_hash_t value_hash(PyObject *self)
     return PyBaseObject_Type.tp_hash(self);
 }
 
+/* The comparison of the pure Value, which gives a predicate while a function is traced. */
+static COLD PyObject *compare_traced(PyObject *left, PyObject *right, int comparison)
+{
+    static const char *const names[] = {"__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__"};
+    PyObject *type = pure_named("Value"), *args[] = {left, right};
+    PyObject *method = type ? PyObject_GetAttrString(type, names[comparison]) : NULL;
+    PyObject *result = method ? PyObject_Vectorcall(method, args, 2, NULL) : NULL;
+    Py_XDECREF(method);
+    return result;
+}
+
 static PyObject *operator_compare(PyObject *left, PyObject *right, int comparison)
 {
+    if (UNLIKELY(tracing)) {
+        return compare_traced(left, right, comparison);
+    }
     TAKE_OPERANDS(left, right)
     Py_RETURN_RICHCOMPARE(x.number, y.number, comparison);
 }
@@ -272,24 +306,20 @@ static PyObject *operator_compare(PyObject *left, PyObject *right, int compariso
 EACH_UNARY_ROW(UNARY_FUNCTION)
 EACH_BINARY_ROW(BINARY_FUNCTION)
 
-/* An operand that may be a result on the way: a node is then a reference of ours. */
-static int step_with(Operand *total, enum Row row, double data, Operand x, Operand y)
+/* An operand that may be a result on the way. Those that made it give up their references. */
+static ALWAYS_INLINE int step_with(Operand *result, enum Row row, double data, Operand x, Operand y)
 {
-    if (!x.node && !y.node) {
-        *total = (Operand){NULL, data};
-        return 0;
+    *result = (Operand){NULL, data};
+    if (x.node || y.node) {
+        result->node = (Value *)record_taking(row, data, x, y);
+        return result->node ? 0 : -1;
     }
-    Value *node = (Value *)record(row, data, x, y);
-    *total = (Operand){node, data};
-    return node ? 0 : -1;
+    return 0;
 }
 
-static int add_to(Operand *total, Operand y)
+static ALWAYS_INLINE int add_to(Operand *total, Operand y)
 {
-    Operand before = *total;
-    int status = step_with(total, ROW_add, value_add(before.number, y.number), before, y);
-    Py_XDECREF(before.node);
-    return status;
+    return step_with(total, ROW_add, value_add(total->number, y.number), *total, y);
 }
 
 static PyObject *finish(Operand total)
@@ -297,98 +327,164 @@ static PyObject *finish(Operand total)
     return total.node ? (PyObject *)total.node : PyFloat_FromDouble(total.number);
 }
 
-/* The operands of a list or tuple of Values, floats and ints; NULL, perhaps with an error set,
-   where it holds anything else or a mode is on: modes run Python, which may change a list. */
-static Operand *operands_of(PyObject *sequence, Py_ssize_t *count)
+/* Room for operands, without a call for memory where they are few. */
+enum { FEW = 64 };
+
+typedef struct {
+    Operand few[FEW], *items;
+    Py_ssize_t count;
+} Operands;
+
+static bool make_room(Operands *operands, Py_ssize_t count)
 {
-    if (modes_active || !(PyList_CheckExact(sequence) || PyTuple_CheckExact(sequence))) {
-        return NULL;
-    }
-    *count = PySequence_Fast_GET_SIZE(sequence);
-    PyObject **items = PySequence_Fast_ITEMS(sequence);
-    Operand *operands = PyMem_New(Operand, (size_t)*count + 1);
-    if (!operands) {
+    operands->count = count;
+    operands->items = count <= FEW ? operands->few : PyMem_New(Operand, (size_t)count);
+    if (!operands->items) {
         PyErr_NoMemory();
-        return NULL;
     }
-    for (Py_ssize_t i = 0; i < *count; i++) {
-        if (!plain_operand(items[i], &operands[i])) {
-            PyMem_Free(operands);
-            return NULL;
-        }
+    return operands->items != NULL;
+}
+
+static void free_room(Operands *operands)
+{
+    if (operands->items != operands->few) {
+        PyMem_Free(operands->items);
     }
-    return operands;
+}
+
+/* How a function of lists records under the modes of this thread. The pure one serves where a mode
+   runs Python for each node, which may change a list. */
+enum Manner { RECORDED, CONSTANT, PURE };
+
+static enum Manner manner_of_recording(void)
+{
+    if (!UNLIKELY(modes_active)) {
+        return RECORDED;
+    }
+    PyObject *anomaly = PyObject_GetAttrString(modes_thread, "anomaly");
+    PyObject *recording = PyObject_GetAttrString(modes_thread, "recording");
+    PyObject *trace = PyObject_GetAttrString(modes_thread, "trace");
+    enum Manner manner = PURE;
+    if (anomaly == Py_None && recording && trace) {
+        bool on = recording == Py_True;
+        manner = on ? RECORDED : trace == Py_None ? CONSTANT : PURE;
+    }
+    Py_XDECREF(anomaly);
+    Py_XDECREF(recording);
+    Py_XDECREF(trace);
+    PyErr_Clear(); /* the pure one meets it again */
+    return manner;
+}
+
+/* A result that was computed just now, as the manner wants it. */
+static PyObject *in_manner(enum Manner manner, PyObject *result)
+{
+    if (manner == CONSTANT && result && is_value(result)) {
+        drop_operands((Value *)result);
+        ((Value *)result)->word &= ~(uint64_t)REQUIRES_GRAD;
+    }
+    return result;
+}
+
+/* The operands of a list or tuple of Values, floats and ints; false, perhaps with an error set,
+   where it holds anything else. */
+static bool take_list(PyObject *sequence, Operands *operands)
+{
+    if (!(PyList_CheckExact(sequence) || PyTuple_CheckExact(sequence))) {
+        operands->items = NULL;
+        return false;
+    }
+    PyObject **items = PySequence_Fast_ITEMS(sequence);
+    bool plain = make_room(operands, PySequence_Fast_GET_SIZE(sequence));
+    for (Py_ssize_t i = 0; plain && i < operands->count; i++) {
+        plain = plain_operand(items[i], &operands->items[i]);
+    }
+    return plain;
 }
 
 static PyObject *function_sum(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
                               PyObject *names)
 {
-    Py_ssize_t count = 0;
-    Operand *operands = nargs == 1 && !names ? operands_of(args[0], &count) : NULL;
-    if (!operands || count == 0 || !operands[0].node) {
-        PyMem_Free(operands);
-        return PyErr_Occurred() ? NULL : call_pure("sum", args, (size_t)nargs, names);
+    Operands xs;
+    xs.items = NULL;
+    PyObject *result = NULL;
+    enum Manner manner = manner_of_recording();
+    if (nargs == 1 && !names && manner != PURE && take_list(args[0], &xs) && xs.count > 1 &&
+        xs.items[0].node) {
+        int active = modes_active;
+        modes_active = 0; /* what they ask is done at the end */
+        Operand total = xs.items[0];
+        Py_INCREF(total.node);
+        int status = 0;
+        for (Py_ssize_t i = 1; i < xs.count && status == 0; i++) {
+            Py_XINCREF(xs.items[i].node);
+            status = add_to(&total, xs.items[i]);
+        }
+        modes_active = active;
+        result = status < 0 ? NULL : in_manner(manner, finish(total));
     }
-    Operand total = operands[0];
-    Py_INCREF(total.node);
-    int status = 0;
-    for (Py_ssize_t i = 1; i < count && status == 0; i++) {
-        status = add_to(&total, operands[i]);
+    else if (!PyErr_Occurred()) {
+        result = call_pure("sum", args, (size_t)nargs, names);
     }
-    PyMem_Free(operands);
-    return status < 0 ? NULL : finish(total);
+    free_room(&xs);
+    return result;
 }
 
 /* The products, then their sum, then the bias: the nodes of the pure dot, in its order. */
-static PyObject *dot(const Operand *a, const Operand *b, Py_ssize_t count, const Operand *bias)
+static PyObject *dot(const Operands *a, const Operands *b, Operand bias, bool biased)
 {
-    Operand total = nothing;
-    Operand *products = PyMem_New(Operand, (size_t)count + 1);
-    if (!products) {
-        return PyErr_NoMemory();
+    Operands products;
+    if (!make_room(&products, a->count)) {
+        return NULL;
     }
+    Operand total = nothing;
     int status = 0;
     Py_ssize_t made = 0, added = 0;
-    for (; made < count && status == 0; made++) {
-        status = step_with(&products[made], ROW_mul, value_mul(a[made].number, b[made].number),
-                           a[made], b[made]);
+    for (; made < a->count && status == 0; made++) {
+        Operand x = a->items[made], y = b->items[made];
+        Py_XINCREF(x.node);
+        Py_XINCREF(y.node);
+        status = step_with(&products.items[made], ROW_mul, value_mul(x.number, y.number), x, y);
     }
-    if (count && status == 0) {
-        total = products[added++];
+    if (a->count && status == 0) {
+        total = products.items[added++];
     }
-    for (; added < count && status == 0; added++) {
-        status = add_to(&total, products[added]);
-        Py_XDECREF(products[added].node);
+    for (; added < a->count && status == 0; added++) {
+        status = add_to(&total, products.items[added]);
     }
-    if (bias && status == 0) {
-        status = add_to(&total, *bias);
+    if (biased && status == 0) {
+        Py_XINCREF(bias.node);
+        status = add_to(&total, bias);
     }
     for (; added < made; added++) {
-        Py_XDECREF(products[added].node);
+        Py_XDECREF(products.items[added].node);
     }
-    PyMem_Free(products);
+    free_room(&products);
     return status < 0 ? NULL : finish(total);
 }
 
 static PyObject *function_dot(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs,
                               PyObject *names)
 {
-    Operand *a = NULL, *b = NULL, bias;
-    Py_ssize_t a_count = 0, b_count = 0;
+    Operands a, b;
+    a.items = b.items = NULL;
+    Operand bias = nothing;
     bool biased = nargs == 3 && args[2] != Py_None;
     PyObject *result = NULL;
-    if ((nargs == 2 || nargs == 3) && !names && (!biased || plain_operand(args[2], &bias))) {
-        a = operands_of(args[0], &a_count);
-        b = a ? operands_of(args[1], &b_count) : NULL;
-    }
-    if (b && a_count == b_count) {
-        result = dot(a, b, a_count, biased ? &bias : NULL);
+    enum Manner manner = manner_of_recording();
+    if (manner != PURE && (nargs == 2 || nargs == 3) && !names && (!biased || plain_operand(args[2], &bias)) &&
+        take_list(args[0], &a) && take_list(args[1], &b) && a.count == b.count) {
+        int active = modes_active;
+        modes_active = 0; /* what they ask is done at the end */
+        result = dot(&a, &b, bias, biased);
+        modes_active = active;
+        result = in_manner(manner, result);
     }
     else if (!PyErr_Occurred()) {
         result = call_pure("dot", args, (size_t)nargs, names);
     }
-    PyMem_Free(a);
-    PyMem_Free(b);
+    free_room(&a);
+    free_room(&b);
     return result;
 }
 

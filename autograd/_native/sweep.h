@@ -8,10 +8,35 @@ typedef struct {
     size_t count, capacity;
 } Nodes;
 
-static int append(Nodes *nodes, Value *node)
+/* What the last walk and sort were done in, kept for the next ones: memory that is new from the
+   system costs a page fault every 4 KB. */
+enum { KEPT = 3, LARGEST_KEPT = 2 * SPARE_SLABS * SLAB_NODES };
+static Nodes kept[KEPT];
+static int kept_count;
+
+static Nodes no_nodes(void)
 {
-    if (nodes->count == nodes->capacity) {
-        size_t capacity = nodes->capacity ? 2 * nodes->capacity : 256;
+    Nodes nodes = {0};
+    if (kept_count) {
+        nodes = kept[--kept_count];
+        nodes.count = 0;
+    }
+    return nodes;
+}
+
+static void give_back(Nodes *nodes)
+{
+    if (nodes->capacity && nodes->capacity <= LARGEST_KEPT && kept_count < KEPT) {
+        kept[kept_count++] = *nodes;
+    }
+    else {
+        PyMem_RawFree(nodes->items);
+    }
+}
+
+static int reserve(Nodes *nodes, size_t capacity)
+{
+    if (nodes->capacity < capacity) {
         Value **items = PyMem_RawRealloc(nodes->items, capacity * sizeof(Value *));
         if (!items) {
             PyErr_NoMemory();
@@ -19,6 +44,14 @@ static int append(Nodes *nodes, Value *node)
         }
         nodes->items = items;
         nodes->capacity = capacity;
+    }
+    return 0;
+}
+
+static int append(Nodes *nodes, Value *node)
+{
+    if (nodes->count == nodes->capacity && reserve(nodes, 2 * nodes->capacity + 256) < 0) {
+        return -1;
     }
     nodes->items[nodes->count++] = node;
     return 0;
@@ -49,29 +82,54 @@ static inline bool is_operation(const Value *node, uint64_t since)
     return row_of(node) != LEAF && node->word >> STAMP_SHIFT >= since;
 }
 
-/* Find all nodes below those that are found already. Then `*stale` tells whether one of them was
-   written after it was used. */
-static int walk(Nodes *found, uint64_t since, bool *stale)
+/* Find an operand, and if it is new and was computed, go on from there later. */
+static ALWAYS_INLINE int visit(Value *operand, Nodes *found, Nodes *stack)
 {
-    for (size_t i = 0; i < found->count; i++) {
-        Value *node = found->items[i];
+    if (has(operand, FOUND)) {
+        return 0;
+    }
+    if (find(found, operand) < 0) {
+        return -1;
+    }
+    return row_of(operand) == LEAF ? 0 : append(stack, operand);
+}
+
+/* What a walk tells of the operations that it went through. */
+typedef struct {
+    size_t count;
+    uint64_t first, last; /* the least word and the largest */
+    bool stale;           /* whether an operand was written after it was used */
+} Walked;
+
+/* Find all nodes below those that are found already, depth first: neighbours in the graph are
+   neighbours in memory. */
+static int walk(Nodes *found, uint64_t since, Walked *walked)
+{
+    Nodes stack = no_nodes();
+    int status = 0;
+    *walked = (Walked){.first = UINT64_MAX};
+    for (size_t i = 0; i < found->count && status == 0; i++) {
+        status = append(&stack, found->items[i]);
+    }
+    while (stack.count && status == 0) {
+        Value *node = stack.items[--stack.count];
         if (!is_operation(node, since)) {
             continue;
         }
+        walked->count++;
+        walked->first = node->word < walked->first ? node->word : walked->first;
+        walked->last = node->word > walked->last ? node->word : walked->last;
         if (has(node, X_NODE)) {
-            *stale |= is_stale(node, node->x.node);
-            if (find(found, node->x.node) < 0) {
-                return -1;
-            }
+            walked->stale |= is_stale(node, node->x.node);
+            status = visit(node->x.node, found, &stack);
         }
-        if (has(node, Y_NODE)) {
-            *stale |= is_stale(node, node->y.node);
-            if (find(found, node->y.node) < 0) {
-                return -1;
-            }
+        if (has(node, Y_NODE) && status == 0) {
+            walked->stale |= is_stale(node, node->y.node);
+            status = visit(node->y.node, found, &stack);
         }
     }
-    return 0;
+    give_back(&stack);
+    return status;
 }
 
 static int by_word(const void *left, const void *right)
@@ -80,62 +138,80 @@ static int by_word(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* The operations among the nodes in the order of their recording: one bucket for each over the
-   range of their stamps, so that the nodes of one computation have a bucket each; what shares a
-   bucket is sorted by comparing. */
-static int sort_operations(const Nodes *found, uint64_t since, Nodes *sorted)
+/* For each operation among the nodes, which memory brings while others are worked on. */
+#define EACH_OPERATION(node, found, since)                                                     \
+    for (size_t i = 0; i < (found)->count; i++)                                                \
+        if (PREFETCH((found)->items[i + 8 < (found)->count ? i + 8 : i]),                      \
+            node = (found)->items[i], is_operation(node, since))
+
+/* Each operation in the place of its stamp, then moved together. */
+static int sort_dense(const Nodes *found, uint64_t since, const Walked *walked, Nodes *sorted)
 {
-    uint64_t first = UINT64_MAX, last = 0;
-    size_t count = 0;
-    for (size_t i = 0; i < found->count; i++) {
-        uint64_t word = found->items[i]->word;
-        if (is_operation(found->items[i], since)) {
-            first = word < first ? word : first;
-            last = word > last ? word : last;
-            count++;
-        }
+    size_t places = (size_t)((walked->last >> STAMP_SHIFT) - (walked->first >> STAMP_SHIFT)) + 1;
+    Value *node;
+    if (reserve(sorted, places) < 0) {
+        return -1;
     }
-    if (count == 0) {
-        return 0;
+    memset(sorted->items, 0, places * sizeof(Value *));
+    EACH_OPERATION(node, found, since)
+    {
+        sorted->items[(node->word >> STAMP_SHIFT) - (walked->first >> STAMP_SHIFT)] = node;
     }
+    for (size_t i = 0; i < places; i++) {
+        sorted->items[sorted->count] = sorted->items[i];
+        sorted->count += sorted->items[i] != NULL;
+    }
+    return 0;
+}
+
+/* The same where many stamps are not those of the operations: a bucket for some stamps each, and
+   what shares a bucket is sorted by comparing. */
+static int sort_sparse(const Nodes *found, uint64_t since, const Walked *walked, Nodes *sorted)
+{
     int shift = STAMP_SHIFT;
-    while ((last >> shift) - (first >> shift) >= 2 * count) {
+    while ((walked->last >> shift) - (walked->first >> shift) >= 2 * walked->count) {
         shift++;
     }
-    size_t buckets = (size_t)((last >> shift) - (first >> shift)) + 1;
+#define BUCKET(node) ((size_t)(((node)->word >> shift) - (walked->first >> shift)))
+    size_t buckets = (size_t)((walked->last >> shift) - (walked->first >> shift)) + 1;
+    Value *node;
     uint32_t *ends = PyMem_RawCalloc(buckets + 1, sizeof(uint32_t));
-    sorted->items = PyMem_RawMalloc(count * sizeof(Value *));
-    if (!ends || !sorted->items || count > UINT32_MAX) {
+    if (!ends || walked->count > UINT32_MAX || reserve(sorted, walked->count) < 0) {
         PyMem_RawFree(ends);
         PyErr_NoMemory();
         return -1;
     }
-    sorted->count = sorted->capacity = count;
-#define BUCKET(node) ((size_t)(((node)->word >> shift) - (first >> shift)))
-    for (size_t i = 0; i < found->count; i++) {
-        if (is_operation(found->items[i], since)) {
-            ends[BUCKET(found->items[i]) + 1]++;
-        }
+    sorted->count = walked->count;
+    EACH_OPERATION(node, found, since)
+    {
+        ends[BUCKET(node) + 1]++;
     }
     for (size_t bucket = 1; bucket <= buckets; bucket++) {
         ends[bucket] += ends[bucket - 1];
     }
-    for (size_t i = 0; i < found->count; i++) {
-        if (is_operation(found->items[i], since)) {
-            sorted->items[ends[BUCKET(found->items[i])]++] = found->items[i];
-        }
+    EACH_OPERATION(node, found, since)
+    {
+        sorted->items[ends[BUCKET(node)]++] = node;
     }
 #undef BUCKET
-    if (shift > STAMP_SHIFT) {
-        for (size_t bucket = 0; bucket < buckets; bucket++) {
-            size_t start = bucket ? ends[bucket - 1] : 0;
-            if (ends[bucket] - start > 1) {
-                qsort(sorted->items + start, ends[bucket] - start, sizeof(Value *), by_word);
-            }
+    for (size_t bucket = 0; bucket < buckets; bucket++) {
+        size_t start = bucket ? ends[bucket - 1] : 0;
+        if (ends[bucket] - start > 1) {
+            qsort(sorted->items + start, ends[bucket] - start, sizeof(Value *), by_word);
         }
     }
     PyMem_RawFree(ends);
     return 0;
+}
+
+/* The operations among the nodes in the order of their recording. */
+static int sort_operations(const Nodes *found, uint64_t since, const Walked *walked, Nodes *sorted)
+{
+    if (walked->count == 0) {
+        return 0;
+    }
+    bool is_dense = (walked->last - walked->first) >> STAMP_SHIFT < 2 * walked->count;
+    return (is_dense ? sort_dense : sort_sparse)(found, since, walked, sorted);
 }
 
 /* The sweeps. -------------------------------------------------------------------------------- */
@@ -240,17 +316,17 @@ static void keep_leaves(Nodes *found)
    nothing was written; -1 with an error set. */
 static int backward(Value *root, double upstream)
 {
-    Nodes found = {0}, sorted = {0};
+    Nodes found = no_nodes(), sorted = no_nodes();
     Reached nothing_noted = {0};
-    bool stale = false;
+    Walked walked = {0};
     int status = find(&found, root);
     if (status == 0) {
-        status = walk(&found, 0, &stale);
+        status = walk(&found, 0, &walked);
     }
-    if (status == 0 && !stale) {
-        status = sort_operations(&found, 0, &sorted);
+    if (status == 0 && !walked.stale) {
+        status = sort_operations(&found, 0, &walked, &sorted);
     }
-    if (status < 0 || stale) {
+    if (status < 0 || walked.stale) {
         forget(&found);
     }
     else {
@@ -260,9 +336,9 @@ static int backward(Value *root, double upstream)
         accumulate(&found);
         status = PyErr_Occurred() ? -1 : 0;
     }
-    PyMem_RawFree(found.items);
-    PyMem_RawFree(sorted.items);
-    return stale ? 1 : status;
+    give_back(&found);
+    give_back(&sorted);
+    return walked.stale ? 1 : status;
 }
 
 static PyObject *function_backward(PyObject *Py_UNUSED(module), PyObject *const *args,
@@ -345,20 +421,20 @@ typedef struct {
    is put back no Python runs. */
 static PyObject *pullback(Pull pull)
 {
-    Nodes found = {0}, sorted = {0};
+    Nodes found = no_nodes(), sorted = no_nodes();
     Reached reached = {0};
     PyObject *key, *seed, *gradients = NULL;
     Py_ssize_t position = 0;
-    bool stale = false;
+    Walked walked = {0};
     int status = 0;
     while (status == 0 && PyDict_Next(pull.seeds, &position, &key, &seed)) {
         status = find(&found, (Value *)key);
     }
     if (status == 0) {
-        status = walk(&found, pull.since, &stale);
+        status = walk(&found, pull.since, &walked);
     }
-    if (status == 0 && (!stale || pull.allow_stale)) {
-        status = sort_operations(&found, pull.since, &sorted);
+    if (status == 0 && (!walked.stale || pull.allow_stale)) {
+        status = sort_operations(&found, pull.since, &walked, &sorted);
         reached.nodes = PyMem_RawMalloc((found.count + 1) * sizeof(Value *));
         reached.grads = PyMem_RawMalloc((found.count + 1) * sizeof(double));
         if (status == 0 && !(reached.nodes && reached.grads)) {
@@ -385,8 +461,8 @@ static PyObject *pullback(Pull pull)
     if (status == 0 && reached.nodes) {
         gradients = gradients_dict(&reached);
     }
-    PyMem_RawFree(found.items);
-    PyMem_RawFree(sorted.items);
+    give_back(&found);
+    give_back(&sorted);
     PyMem_RawFree(reached.nodes);
     PyMem_RawFree(reached.grads);
     return gradients;
@@ -485,9 +561,8 @@ static PyObject *list_of(const Nodes *nodes)
 static PyObject *function_operations(PyObject *Py_UNUSED(module), PyObject *const *args,
                                      Py_ssize_t count, PyObject *names)
 {
-    Nodes found = {0}, sorted = {0};
     uint64_t since = 0;
-    bool stale = false;
+    Walked walked = {0};
     bool plain = !names || (PyTuple_GET_SIZE(names) == 1 &&
                                    PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0),
                                                                     "since") == 0 &&
@@ -498,22 +573,206 @@ static PyObject *function_operations(PyObject *Py_UNUSED(module), PyObject *cons
     if (!plain) {
         return call_pure("operations", args, (size_t)count, names);
     }
+    Nodes found = no_nodes(), sorted = no_nodes();
     int status = 0;
     for (Py_ssize_t i = 0; i < count && status == 0; i++) {
         status = find(&found, (Value *)args[i]);
     }
     if (status == 0) {
-        status = walk(&found, since, &stale);
+        status = walk(&found, since, &walked);
     }
     if (status == 0) {
-        status = sort_operations(&found, since, &sorted);
+        status = sort_operations(&found, since, &walked, &sorted);
     }
     forget(&found);
-    PyMem_RawFree(found.items);
+    give_back(&found);
     PyObject *list = NULL;
     if (status == 0) {
         list = list_of(&sorted);
     }
-    PyMem_RawFree(sorted.items);
+    give_back(&sorted);
     return list;
+}
+
+/* What a compiled function needs of the graph. ------------------------------------------------ */
+
+/* accumulate(leaves, gradients) of backward.py. */
+static PyObject *function_accumulate(PyObject *Py_UNUSED(module), PyObject *const *args,
+                                     Py_ssize_t count)
+{
+    bool plain = count == 2 && PyList_CheckExact(args[0]) && PyList_CheckExact(args[1]) &&
+                 PyList_GET_SIZE(args[0]) == PyList_GET_SIZE(args[1]);
+    for (Py_ssize_t i = 0; plain && i < PyList_GET_SIZE(args[0]); i++) {
+        plain = is_value(PyList_GET_ITEM(args[0], i)) &&
+                PyFloat_CheckExact(PyList_GET_ITEM(args[1], i));
+    }
+    if (!plain) {
+        return call_pure("accumulate", args, (size_t)count, NULL);
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]); i++) {
+        Value *leaf = (Value *)PyList_GET_ITEM(args[0], i);
+        double gradient = PyFloat_AS_DOUBLE(PyList_GET_ITEM(args[1], i));
+        leaf->grad = leaf->grad != 0.0 ? leaf->grad + gradient : gradient;
+    }
+    Py_RETURN_NONE;
+}
+
+/* The columns of a graph while they are being written. */
+typedef struct {
+    Nodes nodes;     /* sources, other leaves, operations: the place of each is its slot */
+    size_t saved;    /* of so many the grad holds the slot */
+    double *grads;   /* which are put back at the end */
+    int32_t *code;
+    double *numbers; /* the number operands */
+    size_t number_count;
+} Columns;
+
+static int32_t slot_of(const Value *node)
+{
+    return (int32_t)node->grad;
+}
+
+#define UNARY_CASE(name) case ROW_##name:
+
+/* Whether a node has no right operand; what is a leaf here stands for a selection. */
+static bool has_one_operand(const Value *node)
+{
+    switch (row_of(node)) {
+        EACH_UNARY_ROW(UNARY_CASE)
+    case LEAF:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int32_t operand_place(Columns *columns, bool is_node, Slot slot)
+{
+    if (is_node) {
+        return slot_of(slot.node);
+    }
+    columns->numbers[columns->number_count++] = slot.number;
+    return (int32_t)-columns->number_count;
+}
+
+/* Nodes to be numbered, each once: leaves of the list, or of the operands of the list. */
+static int find_leaves(Columns *columns, PyObject *list, bool of_operands)
+{
+    int status = 0;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && status == 0; i++) {
+        Value *node = (Value *)PyList_GET_ITEM(list, i);
+        if (!of_operands) {
+            status = find(&columns->nodes, node);
+            continue;
+        }
+        if (has(node, X_NODE)) {
+            status = find(&columns->nodes, node->x.node);
+        }
+        if (has(node, Y_NODE) && status == 0) {
+            status = find(&columns->nodes, node->y.node);
+        }
+    }
+    return status;
+}
+
+static int number_nodes(Columns *columns, PyObject *operations, PyObject *sources,
+                        PyObject *wanted, size_t *leaf_count)
+{
+    Py_ssize_t count = PyList_GET_SIZE(operations);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        ((Value *)PyList_GET_ITEM(operations, i))->word |= FOUND;
+    }
+    int status = find_leaves(columns, sources, false);
+    if (status == 0) {
+        status = find_leaves(columns, operations, true);
+    }
+    if (status == 0) {
+        status = find_leaves(columns, wanted, false);
+    }
+    *leaf_count = columns->nodes.count;
+    Py_ssize_t added = 0;
+    for (; added < count && status == 0; added++) {
+        status = append(&columns->nodes, (Value *)PyList_GET_ITEM(operations, added));
+    }
+    for (; added < count; added++) {
+        ((Value *)PyList_GET_ITEM(operations, added))->word &= ~(uint64_t)FOUND;
+    }
+    return status;
+}
+
+static int write_columns(Columns *columns, size_t leaf_count)
+{
+    size_t count = columns->nodes.count, operation_count = count - leaf_count;
+    columns->grads = PyMem_RawMalloc((count + 1) * sizeof(double));
+    columns->code = PyMem_RawMalloc((3 * operation_count + 1) * sizeof(int32_t));
+    columns->numbers = PyMem_RawMalloc((2 * operation_count + 1) * sizeof(double));
+    if (!columns->grads || !columns->code || !columns->numbers || count > INT32_MAX / 3) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        columns->grads[i] = columns->nodes.items[i]->grad;
+        columns->nodes.items[i]->grad = (double)i;
+    }
+    columns->saved = count;
+    columns->numbers[columns->number_count++] = 0.0;
+    for (size_t i = 0; i < operation_count; i++) {
+        Value *node = columns->nodes.items[leaf_count + i];
+        int32_t *code = columns->code + 3 * i;
+        code[0] = (int32_t)row_of(node) - 1;
+        code[1] = row_of(node) == LEAF ? -1 : operand_place(columns, has(node, X_NODE), node->x);
+        code[2] = has_one_operand(node) ? -1 : operand_place(columns, has(node, Y_NODE), node->y);
+    }
+    return 0;
+}
+
+/* columns(operations, sources, wanted) of graph.py. */
+static PyObject *function_columns(PyObject *Py_UNUSED(module), PyObject *const *args,
+                                  Py_ssize_t count)
+{
+    bool plain = count == 3;
+    for (Py_ssize_t i = 0; plain && i < 3; i++) {
+        plain = PyList_CheckExact(args[i]);
+        for (Py_ssize_t j = 0; plain && j < PyList_GET_SIZE(args[i]); j++) {
+            plain = is_value(PyList_GET_ITEM(args[i], j));
+        }
+    }
+    if (!plain) {
+        return call_pure("columns", args, (size_t)count, NULL);
+    }
+    Columns columns = {0};
+    size_t leaf_count = 0, source_count = (size_t)PyList_GET_SIZE(args[1]);
+    Py_ssize_t wanted_count = PyList_GET_SIZE(args[2]);
+    int32_t *slots = PyMem_RawMalloc(((size_t)wanted_count + 1) * sizeof(int32_t));
+    int status = slots ? number_nodes(&columns, args[0], args[1], args[2], &leaf_count) : -1;
+    if (status == 0) {
+        status = write_columns(&columns, leaf_count);
+    }
+    for (Py_ssize_t i = 0; i < wanted_count && status == 0; i++) {
+        slots[i] = slot_of((Value *)PyList_GET_ITEM(args[2], i));
+    }
+    for (size_t i = 0; i < columns.saved; i++) {
+        columns.nodes.items[i]->grad = columns.grads[i];
+    }
+    forget(&columns.nodes);
+    PyObject *result = NULL;
+    if (status == 0) {
+        Nodes leaves = {columns.nodes.items + source_count, leaf_count - source_count, 0};
+        PyObject *list = list_of(&leaves);
+        Py_ssize_t size = (Py_ssize_t)(columns.nodes.count - leaf_count);
+        result = list ? Py_BuildValue("(Ny#y#y#)", list, columns.code,
+                                      3 * size * (Py_ssize_t)sizeof(int32_t), columns.numbers,
+                                      (Py_ssize_t)(columns.number_count * sizeof(double)), slots,
+                                      wanted_count * (Py_ssize_t)sizeof(int32_t))
+                      : NULL;
+    }
+    else if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    PyMem_RawFree(columns.nodes.items);
+    PyMem_RawFree(columns.grads);
+    PyMem_RawFree(columns.code);
+    PyMem_RawFree(columns.numbers);
+    PyMem_RawFree(slots);
+    return result;
 }

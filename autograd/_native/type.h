@@ -106,7 +106,7 @@ static COLD int refused(const char *property, PyObject *self, PyObject *value)
 
 static PyObject *get_data(PyObject *self, void *Py_UNUSED(closure))
 {
-    return get__data(self, NULL);
+    return UNLIKELY(tracing) && refuse_traced(self, "data") < 0 ? NULL : get__data(self, NULL);
 }
 
 static int set_data(PyObject *self, PyObject *data, void *Py_UNUSED(closure))
@@ -117,6 +117,9 @@ static int set_data(PyObject *self, PyObject *data, void *Py_UNUSED(closure))
     }
     if (!data || row_of(node) != LEAF) {
         return refused("data", self, data);
+    }
+    if (UNLIKELY(tracing) && refuse_traced(self, "write") < 0) {
+        return -1;
     }
     double number;
     if (PyFloat_CheckExact(data)) {
@@ -132,7 +135,7 @@ static int set_data(PyObject *self, PyObject *data, void *Py_UNUSED(closure))
 
 static PyObject *get_grad(PyObject *self, void *Py_UNUSED(closure))
 {
-    return get__grad(self, NULL);
+    return UNLIKELY(tracing) && refuse_traced(self, "grad") < 0 ? NULL : get__grad(self, NULL);
 }
 
 static int set_grad(PyObject *self, PyObject *grad, void *Py_UNUSED(closure))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from autograd import graph
-from autograd.draw.diagram import PORTS, SHOW, Diagram
+from autograd.draw.diagram import SHOW, Diagram
+from autograd.draw.options import check_choice, check_options
 from autograd.draw.rendering import Drawing
-from autograd.draw.themes import THEMES
 from autograd.structure import flatten
 from autograd.value import Value, describe
 
@@ -48,7 +48,10 @@ def draw_dot(
         ValueError: if an option is not one of those named here, the graph has more than max_nodes
             nodes, or groups overlap or hold what is not part of the graph.
     """
-    _check(root, rankdir, show, theme, digits)
+    if not isinstance(root, Value):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"root must be a Value, received the {type(root).__name__} {root!r}")
+    check_options(rankdir, theme, digits)
+    check_choice("show", show, SHOW)
     nodes = graph.nodes(root)
     if len(nodes) > max_nodes:
         raise ValueError(
@@ -92,20 +95,6 @@ def to_svg(
         max_nodes=max_nodes,
     )
     return drawing.svg()
-
-
-def _check(root: object, rankdir: str, show: str, theme: str, digits: object) -> None:
-    if not isinstance(root, Value):
-        raise TypeError(f"root must be a Value, received the {type(root).__name__} {root!r}")
-    for name, received, allowed in (
-        ("rankdir", rankdir, tuple(PORTS)),
-        ("show", show, SHOW),
-        ("theme", theme, tuple(THEMES)),
-    ):
-        if received not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, received {received!r}")
-    if type(digits) is not int or not 1 <= digits <= 17:
-        raise ValueError(f"digits must be a whole number from 1 to 17, received {digits!r}")
 
 
 def _boxes(root: Value, nodes: list[Value], groups: Mapping[str, Any]) -> dict[Value, str]:

@@ -11,7 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from autograd.draw.drawing import _check, draw_dot
+from autograd.draw.drawing import draw_dot
+from autograd.draw.options import check_choice
 from autograd.draw.steps import Computation, Step
 from autograd.draw.themes import THEMES, Theme
 from autograd.value import Value
@@ -73,7 +74,7 @@ def step_through(
         MissingExtraError: if there is neither the dot program nor pygraphviz.
         TypeError, ValueError: as `draw_dot`.
     """
-    _check(root, rankdir, "local", theme, digits)
+    check_choice("theme", theme, tuple(THEMES))
     drawing = draw_dot(
         root, rankdir=rankdir, digits=digits, groups=groups, named=True, max_nodes=max_nodes
     )

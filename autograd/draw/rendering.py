@@ -23,12 +23,14 @@ class Drawing(graphviz.Digraph):
         title: what is drawn.
         description: what is drawn in words, for those who cannot see it.
         titles: what a reader is told of an element of the drawing, by its `id`.
+        linecap: how lines end: "square" closes gaps in the wires, from rounding to points.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.title = self.description = ""
         self.titles = dict[str, str]()
+        self.linecap = "square"
 
     def svg(self) -> str:
         """The drawing as SVG text, without script, links or references to anything outside.
@@ -36,7 +38,7 @@ class Drawing(graphviz.Digraph):
         Raises:
             MissingExtraError: if there is neither the dot program nor pygraphviz.
         """
-        root = ElementTree.fromstring(_layout(self))
+        root = ElementTree.fromstring(layout(self))
         for group in root.iter(f"{_SVG}g"):
             _entitle(group, self.titles.get(group.get("id", "")))
         for place, (tag, text) in enumerate((("title", self.title), ("desc", self.description))):
@@ -45,9 +47,11 @@ class Drawing(graphviz.Digraph):
             root.insert(place, element)
         for element in root.iter():
             element.tag = element.tag.removeprefix(_SVG)
+            if element.get("stroke-dasharray"):
+                element.set("stroke-dasharray", _dashes(float(element.get("stroke-width", "1"))))
         root.set("xmlns", _SVG.strip("{}"))
         root.set("role", "img")
-        root.set("stroke-linecap", "square")  # closes gaps in the wires, from rounding to points
+        root.set("stroke-linecap", self.linecap)
         return ElementTree.tostring(root, encoding="unicode")
 
     def _repr_image_svg_xml(self) -> str:
@@ -63,7 +67,12 @@ def _entitle(group: ElementTree.Element, text: str | None) -> None:
             group.remove(title)
 
 
-def _layout(drawing: Drawing) -> bytes:
+def _dashes(width: float) -> str:
+    """Dashes and gaps that grow with the line; those of Graphviz make thick lines dotted."""
+    return f"{3 + 2 * width:g},{1 + width:g}"
+
+
+def layout(drawing: Drawing) -> bytes:
     """The SVG of the dot program if it is on PATH, else that of pygraphviz."""
     try:
         return drawing.pipe(format="svg")

@@ -10,7 +10,7 @@ from autograd import graph
 from autograd.backward import local_derivative, pullback
 from autograd.draw.diagram import PATTERNS
 from autograd.draw.labels import shortened, significant
-from autograd.tape import Instruction, Tape, _formula, _value
+from autograd.tape import Instruction, Tape, read_formula, value_formula
 from autograd.value import Value
 
 
@@ -100,7 +100,8 @@ class Computation:
         value, name = self.values[slot], self.names[slot]
         origin, gate = name, "An input."
         if value.op:
-            origin += f" = {plain(_filled(_template(_value(value.op)), self._terms(slot)[0]))}"
+            names, _ = self._terms(slot)
+            origin += f" = {plain(_filled(_template(value_formula(value.op)), names))}"
             gate = f"{self._gate(slot)} {self._pattern(slot)}".strip()
         return {
             "name": name,
@@ -128,7 +129,7 @@ class Computation:
         }
 
     def _forward(self, slot: int, instruction: Instruction) -> Step:
-        template = _template(_value(instruction.op))
+        template = _template(value_formula(instruction.op))
         operands = [
             (place, x) for place, x in enumerate(instruction.operands) if isinstance(x, int)
         ]
@@ -295,7 +296,7 @@ class Computation:
 
 def _template(formula: str) -> str:
     """A formula of the table as it is written by hand, with places for x, y and z."""
-    text = _formula(formula).text.replace(" * ", " × ").replace(" - ", " − ")
+    text = read_formula(formula).text.replace(" * ", " × ").replace(" - ", " − ")
     return re.sub(r"\.0\b", "", text)
 
 

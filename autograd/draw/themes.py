@@ -15,6 +15,8 @@ class Theme:
     value: str
     gradient: str
     local: str
+    positive: str  # the edges of a network
+    negative: str
     warning: str  # what is stale
 
 
@@ -26,6 +28,8 @@ THEMES = {
         value="#1a7f37",
         gradient="#cf222e",
         local="#0969da",
+        positive="#0550ae",
+        negative="#bc4c00",
         warning="#9a6700",
     ),
     "dark": Theme(
@@ -35,6 +39,8 @@ THEMES = {
         value="#56d364",
         gradient="#ff7b72",
         local="#79c0ff",
+        positive="#58a6ff",
+        negative="#f0883e",
         warning="#e3b341",
     ),
     "print": Theme(
@@ -44,6 +50,8 @@ THEMES = {
         value="#000000",
         gradient="#000000",
         local="#000000",
+        positive="#000000",
+        negative="#000000",
         warning="#000000",
     ),
 }

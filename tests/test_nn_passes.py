@@ -1,0 +1,254 @@
+"""The compiled pass against the eager one: the same losses, outputs, gradients and errors."""
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import autograd
+import nn
+from nn import alternatives, data, optim, passes
+
+REDUCTIONS = ["mean", "sum", "half_sum", "mean_of_halves"]
+
+LOSSES: dict[str, tuple[Callable[[str], nn.Loss], int, Any]] = {
+    "squared": (nn.MSELoss, 1, [0.5, -1.0, 2.0]),
+    "squared lists": (nn.MSELoss, 2, [[0.5, 1.0], [-1.0, 0.0], [2.0, 0.0]]),
+    "absolute": (nn.L1Loss, 1, [[0.5], [-1.0], [2.0]]),
+    "logits": (nn.BCEWithLogitsLoss, 1, [0, 1, 0.5]),
+    "hinge": (nn.HingeLoss, 1, [1, -1, 1]),
+    "classes": (nn.CrossEntropyLoss, 3, [0, 2, 1]),
+    "distributions": (nn.CrossEntropyLoss, 2, [[0, 1], [0.5, 0.5], [1, 0]]),
+}
+
+POINTS = [[1.0, -0.5], [0.25, 1.0], [-1.0, 2.0]]
+
+
+def network(outputs: int, seed: int) -> nn.Sequential:
+    """With every way a sample can go, and two dropouts that draw from one generator."""
+    start, drops = random.Random(seed), random.Random(seed + 1)
+    return nn.Sequential(
+        nn.Linear(2, 4, generator=start),
+        nn.Dropout(0.25, drops),
+        nn.Residual(nn.Linear(4, 4, generator=start)),
+        nn.LeakyReLU(),
+        nn.Dropout(0.5, drops),
+        nn.Linear(4, outputs, generator=start),
+    )
+
+
+def close(x: Any) -> Any:
+    return pytest.approx(x, rel=1e-12, abs=1e-15)
+
+
+def trained(compile: bool | None, loss: nn.Loss, size: int, labels: Any, seed: int) -> Any:
+    """The losses and last Parameters of a short training."""
+    model = network(size, seed)
+    history = nn.fit(
+        model,
+        loss,
+        (POINTS, labels),
+        optim.Adam(model.parameters(), lr=0.02),
+        6,
+        batch_size=2,
+        generator=random.Random(seed),
+        penalty=lambda: 0.01 * nn.l2(model.parameters()),
+        clip_norm=1.0,
+        compile=compile,
+    )
+    return history.train_loss, list(model.state_dict().values())
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(("loss", "size", "labels"), LOSSES.values(), ids=LOSSES)
+def test_a_compiled_training_is_the_eager_one(
+    loss: Callable[[str], nn.Loss], size: int, labels: Any, reduction: str
+) -> None:
+    eager, compiled = (trained(x, loss(reduction), size, labels, 0) for x in (False, True))
+    assert close(eager[0]) == compiled[0]
+    assert pytest.approx(eager[1], rel=1e-9) == compiled[1]
+
+
+@given(st.sampled_from([*LOSSES]), st.integers(0, 1000), st.integers(1, 3))
+def test_one_pass(name: str, seed: int, count: int) -> None:
+    """Loss, outputs and gradients of one batch, and what the generators draw next."""
+    loss, size, labels = LOSSES[name]
+    batch = POINTS[:count], labels[:count]
+    found = []
+    for make in (passes.EagerPass, lambda *x: passes.CompiledPass(*x, (POINTS, labels), True)):
+        model = network(size, seed)
+        value, outputs = make(model, loss("mean"))(*batch)
+        gradients = [parameter.grad for parameter in model.parameters()]
+        found.append((value, outputs, gradients, model.layers[1].generator.random()))
+    (eager, compiled) = found
+    assert close(eager[0]) == compiled[0]
+    assert eager[3] == compiled[3]
+    for x, y in zip(eager[1], compiled[1], strict=True):
+        assert close(x) == y
+    assert close(eager[2]) == compiled[2]
+
+
+class Readout(nn.Module):
+    """The last output of a recurrent network, weighed."""
+
+    def __init__(self, kind: Any, generator: random.Random) -> None:
+        self.recurrent = kind(1, 2, generator=generator)
+        self.head = nn.Linear(2, 1, generator=generator)
+
+    def forward(self, inputs: Any) -> Any:
+        outputs, _ = self.recurrent([[x] for x in inputs])
+        return self.head(outputs[-1])
+
+
+def image_network(pool: nn.Module, generator: random.Random) -> nn.Module:
+    block = nn.Residual(nn.Conv2d(1, 1, 3, padding=1, generator=generator))
+    head = nn.Linear(1, 1, generator=generator)
+    return nn.Sequential(AsImage(), block, nn.Dropout(0.3, generator), pool, nn.Flatten(), head)
+
+
+class AsImage(nn.Module):
+    def forward(self, inputs: Any) -> Any:
+        a, b = inputs
+        return [[[a, b], [b, a]]]
+
+
+MODELS: dict[str, Callable[[random.Random], nn.Module]] = {
+    "RNN": lambda g: Readout(nn.RNN, g),
+    "LSTM": lambda g: Readout(nn.LSTM, g),
+    "GRU": lambda g: Readout(nn.GRU, g),
+    "largest pixels": lambda g: image_network(nn.MaxPool2d(2), g),
+    "mean pixels": lambda g: image_network(nn.AvgPool2d(2), g),
+    "maxout": lambda g: nn.Sequential(nn.Linear(2, 2, generator=g), nn.Maxout(2)),
+    "feedback alignment": lambda g: alternatives.FeedbackAlignment(nn.MLP(2, [2, 1], generator=g)),
+    "direct": lambda g: alternatives.DirectFeedbackAlignment(nn.MLP(2, [2, 1], generator=g)),
+    "combined": lambda g: alternatives.SigmaCombined([nn.Neuron(2, generator=g)], nn.Linear(1, 1)),
+}
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_every_kind_of_module_is_compiled(make: Callable[[random.Random], nn.Module]) -> None:
+    original = make(random.Random(0))
+    found = []
+    for compile in (False, True):
+        model = copy.deepcopy(original)
+        optimizer = optim.Adam(model.parameters(), lr=0.05)
+        options: Any = {"batch_size": 2, "generator": random.Random(1), "compile": compile}
+        samples = POINTS, [0.0, 1.0, 2.0]
+        history = nn.fit(model, nn.MSELoss(), samples, optimizer, 3, **options)
+        found.append(history.train_loss)
+    eager, compiled = found
+    assert close(eager) == compiled
+
+
+def unfreeze(model: Any) -> None:
+    model[0].unfreeze()
+
+
+def keep(model: Any) -> None:
+    model[1].p = 0.0
+
+
+def stop_dropping(model: Any) -> None:
+    model[1].eval()
+
+
+@pytest.mark.parametrize("change", [unfreeze, keep, stop_dropping])
+def test_a_callback_may_change_the_model(change: Callable[[Any], None]) -> None:
+    found = []
+    for compile in (False, True):
+        model = network(1, 0)
+        model[0].freeze()
+        optimizer = optim.Adam(model.parameters(), lr=0.05)
+
+        def changed(history: nn.History, model: nn.Module = model) -> None:
+            if len(history) == 2:
+                change(model)
+
+        options: Any = {"callbacks": [changed], "compile": compile}
+        samples = POINTS, [0.0, 1.0, 2.0]
+        history = nn.fit(model, nn.MSELoss(), samples, optimizer, 6, **options)
+        found.append(history.train_loss)
+    eager, compiled = found
+    assert close(eager) == compiled
+
+
+def test_a_compiled_training_resumes_exactly(tmp_path: Any) -> None:
+    file = tmp_path / "file"
+
+    def run(epochs: int, **options: Any) -> Any:
+        model = network(1, 0)
+        optimizer = optim.Adam(model.parameters(), lr=0.05)
+        history = nn.fit(
+            model, nn.MSELoss(), (POINTS, [1, 2, 3]), optimizer, epochs, batch_size=1,
+            generator=random.Random(0), compile=True, **options,
+        )  # fmt: skip
+        return history.train_loss, model.state_dict()
+
+    run(3, checkpoint=file)
+    assert run(6) == run(6, resume=file)
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        self.layer = nn.Linear(2, 1, generator=random.Random(0))
+
+    def forward(self, inputs: Any) -> Any:
+        return self.layer(inputs)
+
+
+class Asking(Own):
+    def forward(self, inputs: Any) -> Any:
+        (y,) = self.layer(inputs)
+        return [y if y > 0 else 0.1 * y]
+
+
+def kind(model: nn.Module, loss: Any, compile: bool | None) -> type:
+    samples = data.checked("data", (POINTS, [1, -1, 1]))
+    return type(passes.chosen(compile, model, loss, samples, False))
+
+
+def test_who_is_compiled() -> None:
+    native = passes.CompiledPass if autograd.engine == "native" else passes.EagerPass
+    ours, loss = network(1, 0), nn.HingeLoss()
+    assert native is kind(ours, loss, None)
+    assert passes.EagerPass is kind(ours, loss, False)
+    assert passes.CompiledPass is kind(ours, loss, True)
+    assert passes.EagerPass is kind(ours, lambda ys, labels: loss(ys, labels), None)
+    assert passes.EagerPass is kind(Own(), loss, None)
+    assert passes.CompiledPass is kind(Own(), loss, True)
+    assert passes.EagerPass is kind(nn.Sequential(Own()), loss, None)
+
+
+def test_what_does_not_trace_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Asking, "__module__", "nn.layers")
+    assert passes.EagerPass is kind(Asking(), nn.HingeLoss(), None)
+
+
+def test_what_cannot_be_compiled() -> None:
+    with pytest.raises(autograd.TraceError, match="where"):
+        kind(Asking(), nn.HingeLoss(), True)
+    with pytest.raises(TypeError, match="compile=True needs a loss of nn"):
+        kind(network(1, 0), lambda ys, _: ys[0], True)
+    with pytest.raises(TypeError, match="compile must be True or False, received the int 1"):
+        kind(network(1, 0), nn.HingeLoss(), 1)  # pyright: ignore
+
+
+WRONG: dict[str, tuple[nn.Loss, int, Any, str]] = {
+    "signs": (nn.HingeLoss(), 1, [1, -1, 0], "targets must be -1 or 1, received 0"),
+    "probabilities": (nn.BCEWithLogitsLoss(), 1, [1, 0, 2], "targets must be probabilities"),
+    "classes": (nn.CrossEntropyLoss(), 2, [0, 1, 2], "class index in targets must be below 2"),
+    "shape": (nn.MSELoss(), 2, [1.0, 2.0, 3.0], "must have one shape"),
+}
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(("loss", "size", "labels", "text"), WRONG.values(), ids=WRONG)
+def test_wrong_labels_are_refused(
+    loss: nn.Loss, size: int, labels: Any, text: str, compile: bool
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        trained(compile, loss, size, labels, 0)
