@@ -2,9 +2,15 @@
 
 import argparse
 
-from benchmarks import draw, eager
+from benchmarks import compile, draw, eager, gpt, nn
 
-SUITES = {"draw": draw.main, "eager": eager.main}
+SUITES = {
+    "compile": compile.main,
+    "draw": draw.main,
+    "eager": eager.main,
+    "gpt": gpt.main,
+    "nn": nn.main,
+}
 
 
 def main() -> None:
