@@ -286,8 +286,13 @@ class _Way:
         self.options = options
         self.variants: dict[tuple[Spec, ...], _Variant] = {}
         self.bound: dict[tuple[Spec, ...], Function] = {}
+        self.latest: Function = self.found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the latest program; it goes to `found` where the arguments differ in structure."""
+        return self.latest(*args, **kwargs)
+
+    def found(self, *args: Any, **kwargs: Any) -> Any:
         """Find the program for these arguments, or trace one, and run it."""
         if kwargs.keys() - {"out"}:
             raise TypeError(
@@ -306,7 +311,7 @@ class _Way:
             if specs not in self.variants:
                 self.variants[specs] = self.trace(specs, axes, arguments)
             self.bound[specs] = self.bind(self.variants[specs], axes)
-        bound = self.bound[specs]
+        bound = self.latest = self.bound[specs]
         self.publish(bound)
         result = bound(*arguments)
         return written(result, kwargs["out"], "out") if "out" in kwargs else result
@@ -344,7 +349,7 @@ class _Way:
 
     def bind(self, variant: _Variant, axes: tuple[int | None, ...]) -> Function:
         """The program as a function."""
-        return self._bind(variant, axes, self)
+        return self._bind(variant, axes, self.found)
 
     def _bind(
         self, variant: _Variant, axes: tuple[int | None, ...], otherwise: Function
@@ -448,7 +453,7 @@ class _Backward(_Way):
         def backward(*args: Any, **kwargs: Any) -> Any:
             result = None if kwargs else bound(*args)
             if result is None:
-                return self(*args, **kwargs)
+                return self.found(*args, **kwargs)
             accumulate(targets, result[1])
             return result[0]
 

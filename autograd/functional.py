@@ -223,6 +223,8 @@ def softmax(xs: Any) -> Any:
 
 def _shift(scalars: list[Any]) -> Any:
     """The largest scalar as a constant: softmax and logsumexp do not depend on the shift."""
+    if not modes.thread.trace:
+        scalars = [x._data if isinstance(x, Value) else x for x in scalars]
     with modes.no_grad():
         largest = pos(maxout(scalars))
         return where(abs(largest) < math.inf, largest, 0.0)

@@ -738,3 +738,12 @@ def test_a_program_of_a_million_instructions():
     for _ in range(steps):
         x = x * 0.75 + 0.1
     assert x == compile(f)(0.5)
+
+
+def test_a_way_that_was_taken_before_the_first_call_runs_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = autograd.compile(lambda x: x[0] * x[1]).value_and_grad
+    way([2.0, 3.0])
+    monkeypatch.setattr("autograd.compiler._conformed", None)
+    assert (20.0, [5.0, 4.0]) == way([4.0, 5.0])
