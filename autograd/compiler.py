@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from operator import attrgetter
 from typing import Any, cast
 
 from autograd import functional, graph, modes, structure, transforms
@@ -63,7 +64,8 @@ class CompiledFunction:
     that structure. So what else the function does (printing, drawing random numbers, writing to
     a list) is done once, when it is traced. Numbers from outside are constants; `Value`s from
     outside, such as Parameters, are read at every call. A comparison gives a condition for
-    `where`; anything that would need the number of a Value raises `TraceError`.
+    `where`; anything that would need the number of a Value raises `TraceError`. A dict is matched
+    by its keys, so the function must not depend on their order.
 
     Called with Values, or inside a transform, it is the function itself; so `grad(compile(f))`
     and `compile(grad(f))` both work.
@@ -81,7 +83,7 @@ class CompiledFunction:
             structure of the argument that argnums names.
         jacobian: takes what f takes and gives the Jacobian, as `autograd.jacobian` does.
         backward: takes what f takes, gives the output and adds its gradients to the `.grad` of
-            the leaves from outside, as `loss.backward()` does.
+            the leaves from outside that require one now, as `loss.backward()` does.
 
     All take `out=`, the structure of the result with float64 arrays, which they write and return.
     """
@@ -299,9 +301,10 @@ class _Way:
                 "a compiled function takes positional arguments and out=, received the keyword "
                 f"arguments {sorted(kwargs)}"
             )
+        out = kwargs.get("out")
         axes = self.options.axes(len(args))
         if modes.thread.transforms or any(map(transforms.holds_value, args)):
-            if kwargs:
+            if out is not None:
                 raise TypeError(
                     "out= takes numbers: there is none inside a transform or for Values"
                 )
@@ -314,7 +317,7 @@ class _Way:
         bound = self.latest = self.bound[specs]
         self.publish(bound)
         result = bound(*arguments)
-        return written(result, kwargs["out"], "out") if "out" in kwargs else result
+        return result if out is None else written(result, out, "out")
 
     def trace(
         self, specs: tuple[Spec, ...], axes: tuple[int | None, ...], arguments: Sequence[Any]
@@ -423,6 +426,9 @@ class _Jacobian(_Way):
         return row * (_leaf_count(results) // max(len(row), 1))
 
 
+_requires_grad = attrgetter("_requires_grad")
+
+
 class _Backward(_Way):
     """The function together with the gradients of the leaves from outside."""
 
@@ -448,9 +454,15 @@ class _Backward(_Way):
         if self.options.is_batched and self.options.reduce is None:
             raise ValueError("backward of a batch needs reduce='sum' or 'mean': one number")
         bound = self._bind(variant, axes, lambda *_args, **_kwargs: None)
-        targets = variant.targets
+        targets, captured = variant.targets, variant.captured
+        required = [*map(_requires_grad, captured)]
 
         def backward(*args: Any, **kwargs: Any) -> Any:
+            if required != [*map(_requires_grad, captured)]:  # frozen or unfrozen since the trace
+                if self.bound.get(variant.specs) is backward:
+                    self.bound.pop(variant.specs, None)
+                    self.variants.pop(variant.specs, None)
+                return self.found(*args, **kwargs)
             result = None if kwargs else bound(*args)
             if result is None:
                 return self.found(*args, **kwargs)

@@ -56,6 +56,9 @@ class Predicate:
     def __bool__(self) -> bool:
         return bool(self._value)
 
+    def __repr__(self) -> str:
+        return "<a comparison: where(it, 1.0, 0.0) makes a number of it>"
+
 
 def _combined(function: Any, left: Predicate, right: object) -> Any:
     if not isinstance(right, Predicate | bool):

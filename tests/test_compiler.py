@@ -255,6 +255,32 @@ def test_backward_is_that_of_the_engine():
         w.data, b.data = w.data - 0.1, b.data + 0.2
 
 
+def test_backward_follows_what_is_frozen_between_calls():
+    w, b = Value(2.0), Value(3.0, requires_grad=False)
+    step = compile(lambda x: w * b * x)
+    found = []
+    for of_w, of_b in [(True, False), (False, True), (True, True), (False, False), (True, False)]:
+        w.requires_grad, b.requires_grad, w.grad, b.grad = of_w, of_b, 0.0, 0.0
+        if of_w or of_b:
+            assert 6.0 == step.backward(1.0)
+        else:
+            with pytest.raises(AutogradError, match="depends on no Value from outside"):
+                step.backward(1.0)
+        found.append((w.grad, b.grad))
+    assert [(3.0, 0.0), (0.0, 2.0), (3.0, 2.0), (0.0, 0.0), (3.0, 0.0)] == found
+
+
+def test_a_change_of_what_is_frozen_is_traced_once():
+    w, b, traces = Value(2.0), Value(3.0), list[Any]()
+    compiled = compile(lambda x: (traces.append(x), w * b * x)[1])
+    compiled.backward(1.0)
+    kept = compiled.backward
+    b.requires_grad = False
+    assert [6.0] * 4 == [kept(1.0), kept(1.0), compiled.backward(1.0), kept(1.0)]
+    assert 2 == len(traces)
+    assert (15.0, 2.0) == (w.grad, b.grad)
+
+
 def test_backward_needs_something_to_add_to():
     with pytest.raises(AutogradError, match="depends on no Value from outside"):
         compile(lambda x: x * x).backward(2.0)
@@ -464,7 +490,7 @@ def test_classes_are_picked_by_the_program(target: int):
         (lambda f: compile(f, in_axes=0)(1.0), TypeError, "argument 0 must be a batch"),
         (lambda f: compile(f, in_axes=0)([1.0, [2.0]]), ValueError, "differs in structure"),
         (lambda _: compile(lambda _: "a")(1.0), TypeError, "the output of a compiled function"),
-        (lambda _: compile(lambda x: x > 0)(1.0), TypeError, "received the Predicate"),
+        (lambda _: compile(lambda x: x > 0)(1.0), TypeError, r"where\(it, 1.0, 0.0\)"),
         (lambda f: compile(f).value_and_grad([1.0]), TypeError, "whose output is one number"),
         (lambda f: compile(f).tape, AutogradError, "has no program yet"),
         (
@@ -530,6 +556,13 @@ def test_results_are_written_into_out():
         out[0].tolist(),
         out[1].tolist(),
     )
+
+
+def test_out_of_none_is_no_out():
+    f = compile(lambda v: v * 2.0)
+    calls = [f(numpy.ones(2), out=None) for _ in range(2)]  # traced, and then the program alone
+    assert [[2.0, 2.0]] * 2 == [found.tolist() for found in calls]
+    assert 2.0 == f(Value(1.0), out=None).data
 
 
 @pytest.mark.parametrize("mapped", [None, 0])
