@@ -67,6 +67,8 @@ class CompiledFunction:
     `where`; anything that would need the number of a Value raises `TraceError`. A dict is matched
     by its keys, so the function must not depend on their order.
 
+    A program runs no Python, so that `detect_anomaly()` around a call finds nothing in it.
+
     Called with Values, or inside a transform, it is the function itself; so `grad(compile(f))`
     and `compile(grad(f))` both work.
 
