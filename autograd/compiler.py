@@ -9,13 +9,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from itertools import product
 from operator import attrgetter
 from typing import Any, cast
 
 from autograd import functional, graph, modes, structure, transforms
 from autograd.backward import accumulate, pullback
-from autograd.errors import AutogradError
+from autograd.environment import engine
+from autograd.errors import AutogradError, MissingExtraError
 from autograd.functional import div, mean
 from autograd.listing import Names, ProgramTape, tape_of
 from autograd.optimisation import Encoded, encode, flatten
@@ -359,6 +361,8 @@ class _Way:
     def _bind(
         self, variant: _Variant, axes: tuple[int | None, ...], otherwise: Function
     ) -> Function:
+        if self.options.is_batched and (engine == "python" or set("ed") & set(variant.modes)):
+            _require_numpy()
         return Program(*variant.encoded).bind(
             variant.specs,
             axes,
@@ -385,6 +389,14 @@ class _Way:
         results = found[0][0]
         columns = zip(*(scalars for _, scalars in found), strict=True)
         return _reduced(results, columns, iter(self.modes(specs, axes, results)))
+
+
+def _require_numpy() -> None:
+    if find_spec("numpy") is None:
+        raise MissingExtraError(
+            "a batch whose results are arrays needs NumPy: run "
+            '`pip install "scalar-autograd[numpy]"`'
+        )
 
 
 class _Gradient(_Way):

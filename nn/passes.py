@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import autograd
-from autograd import TraceError, Value
+from autograd import MissingExtraError, TraceError, Value
 from nn import checks
 from nn.data import Data
 from nn.evaluation import LossFunction, numbers, outputs
@@ -32,7 +32,7 @@ def chosen(
         with_outputs: whether the outputs are wanted.
 
     Raises:
-        TypeError, TraceError: if compile is True and it cannot be done.
+        TypeError, TraceError, MissingExtraError: if compile is True and it cannot be done.
     """
     wanted = compile is not None and checks.flag("compile", compile)
     if compile is None:
@@ -40,7 +40,7 @@ def chosen(
     if wanted:
         try:
             return CompiledPass(model, loss, data, with_outputs)
-        except TraceError:
+        except (TraceError, MissingExtraError):
             if compile:
                 raise
     return EagerPass(model, loss)

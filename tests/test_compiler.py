@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import pickle
 import subprocess
+import sys
 from collections import namedtuple
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
@@ -780,3 +781,14 @@ def test_a_way_that_was_taken_before_the_first_call_runs_the_program(
     way([2.0, 3.0])
     monkeypatch.setattr("autograd.compiler._conformed", None)
     assert (20.0, [5.0, 4.0]) == way([4.0, 5.0])
+
+
+def test_a_batch_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    square = autograd.compile(lambda x: x * x, in_axes=0)
+    with pytest.raises(autograd.MissingExtraError, match=r"scalar-autograd\[numpy\]"):
+        square([1.0, 2.0])
+    w = Value(2.0)
+    total = autograd.compile(lambda x: w * x, in_axes=0, reduce="sum")
+    if autograd.engine == "native":  # whose sums need no arrays
+        assert (6.0, 3.0) == (total.backward([1.0, 2.0]), w.grad)

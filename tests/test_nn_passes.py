@@ -2,6 +2,7 @@
 
 import copy
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -252,3 +253,13 @@ def test_wrong_labels_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=text):
         trained(compile, loss, size, labels, 0)
+
+
+def test_a_training_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    model = network(1, 0)
+    options: Any = {"metrics": {"accuracy": nn.accuracy}}
+    samples, optimizer = (POINTS, [1, -1, 1]), optim.SGD(model.parameters(), lr=0.1)
+    assert 2 == len(nn.fit(model, nn.HingeLoss(), samples, optimizer, 2, **options))
+    with pytest.raises(autograd.MissingExtraError, match=r"scalar-autograd\[numpy\]"):
+        nn.fit(model, nn.HingeLoss(), samples, optimizer, 2, compile=True, **options)

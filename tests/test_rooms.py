@@ -40,8 +40,8 @@ MAY_IMPORT = {
     "optimisation": "environment ops value",
     "program": "environment modes ops optimisation structure value",
     "listing": "graph ops optimisation tape",
-    "compiler": "backward errors functional graph listing modes optimisation program structure "
-    "tape tracing transforms value",
+    "compiler": "backward environment errors functional graph listing modes optimisation program "
+    "structure tape tracing transforms value",
     "checking": "backward errors functional graph modes structure transforms value",
     "expression": "errors functional ops value",
     "tape": "errors graph ops value",
