@@ -51,7 +51,8 @@ def texts(cell: Any) -> list[str]:
     data = [output.data for output in cell.outputs if "data" in output]
     found = ["".join(o.text for o in cell.outputs if o.output_type == "stream")]
     found += [bundle[kind] for bundle in data for kind in COMPARED if kind in bundle]
-    return [re.sub(r"\b0x[0-9a-f]+", "0x…", text) for text in found if "<svg" not in text]
+    shown = [text for text in found if not re.search("(<|&lt;)svg", text)]
+    return [re.sub(r"\b0x[0-9a-f]+", "0x…", text) for text in shown]
 
 
 def warnings(cell: Any) -> list[str]:
