@@ -634,9 +634,8 @@ def _conformed_one(x: Any, name: str) -> tuple[Spec, Any]:
             f"{name} must be a number, or a list, tuple, dict or array of numbers, "
             f"received the {type(x).__name__} {x!r}"
         )
-    parts = [_conformed_one(part, f"{name}[{key!r}]") for key, part in _items(x)]
-    spec = _container(x, tuple(spec for spec, _ in parts))
-    return spec, assembled(spec, [part for _, part in parts])
+    spec, parts = _walked(_conformed_one, x, name)
+    return spec, assembled(spec, parts)
 
 
 def _conformed_batch(x: Any, name: str, sizes: dict[str, int]) -> tuple[Spec, Any]:
@@ -644,9 +643,8 @@ def _conformed_batch(x: Any, name: str, sizes: dict[str, int]) -> tuple[Spec, An
         sizes[name] = len(x)
         return ("array", x.shape[1:]) if x.ndim > 1 else "scalar", _float64(x, name)
     if isinstance(x, dict) or hasattr(x, "_fields"):
-        parts = [_conformed_batch(part, f"{name}[{key!r}]", sizes) for key, part in _items(x)]
-        spec = _container(x, tuple(spec for spec, _ in parts))
-        return spec, assembled(spec, [part for _, part in parts])
+        spec, parts = _walked(partial(_conformed_batch, sizes=sizes), x, name)
+        return spec, assembled(spec, parts)
     if not isinstance(x, (list, tuple)):
         raise TypeError(
             f"{name} must be a batch: an array or a list of samples, or a dict of such, "
@@ -663,6 +661,14 @@ def _conformed_batch(x: Any, name: str, sizes: dict[str, int]) -> tuple[Spec, An
             raise ValueError(f"{name}[{i}] differs in structure from {name}[0]")
     sizes[name] = len(samples)
     return samples[0][0], [sample for _, sample in samples]
+
+
+def _walked(
+    walk: Callable[[Any, str], tuple[Spec, Any]], x: Any, name: str
+) -> tuple[Spec, list[Any]]:
+    """The structure of a container, and what the walk finds in each of its parts."""
+    parts = [walk(part, f"{name}[{key!r}]") for key, part in _items(x)]
+    return _container(x, tuple(spec for spec, _ in parts)), [found for _, found in parts]
 
 
 def _holds_only(x: Any, types: set[type]) -> bool:
@@ -723,9 +729,8 @@ def _described(x: Any, name: str) -> tuple[Spec, list[Any]]:
             f"the {name} of a compiled function must be a number, a Value, or a list, tuple, dict "
             f"or array of them, received the {type(x).__name__} {x!r}"
         )
-    parts = [_described(part, f"{name}[{key!r}]") for key, part in _items(x)]
-    spec = _container(x, tuple(spec for spec, _ in parts))
-    return spec, [z for _, scalars in parts for z in scalars]
+    spec, parts = _walked(_described, x, name)
+    return spec, [z for scalars in parts for z in scalars]
 
 
 def _samples(args: tuple[Any, ...], axes: tuple[int | None, ...]) -> list[tuple[Any, ...]]:

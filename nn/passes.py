@@ -72,8 +72,8 @@ class EagerPass:
 class CompiledPass:
     """The pass as a program that is traced from the first sample.
 
-    It is traced again when a setting of a module has changed, or a Parameter was frozen or
-    unfrozen, as a callback may do.
+    It is traced again when a setting of a module has changed, or, as `backward` of a compiled
+    function does by itself, when a Parameter was frozen or unfrozen: a callback may do both.
 
     The numbers that a `Dropout` draws are inputs of the program. They are drawn in the order in
     which the modules would draw them, from the generators of these.
@@ -90,7 +90,6 @@ class CompiledPass:
         self._samples = data
         self._with_outputs = with_outputs
         self._modules = list(model.modules())
-        self._parameters = list(model.parameters())
         self._dropouts = [module for module in self._modules if isinstance(module, Dropout)]
         self._compile()
         self([data[0][0]], [data[1][0]], [[0.5] * len(self._drawing)])  # traces
@@ -106,11 +105,10 @@ class CompiledPass:
 
     def _settings(self) -> list[Any]:
         """What a program takes as it was when it was traced, and may change during a training."""
-        numbers = [
+        return [
             [x for x in vars(module).values() if isinstance(x, (int, float, str))]
             for module in self._modules
         ]
-        return [numbers, [parameter.requires_grad for parameter in self._parameters]]
 
     def __call__(
         self, points: list[Any], labels: list[Any], draws: list[list[float]] | None = None

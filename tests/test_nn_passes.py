@@ -130,17 +130,20 @@ MODELS: dict[str, Callable[[random.Random], nn.Module]] = {
 }
 
 
+def losses(model: nn.Module, epochs: int, **options: Any) -> list[float]:
+    """Those of a training with number labels."""
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+    samples = POINTS, [0.0, 1.0, 2.0]
+    return nn.fit(model, nn.MSELoss(), samples, optimizer, epochs, **options).train_loss
+
+
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 def test_every_kind_of_module_is_compiled(make: Callable[[random.Random], nn.Module]) -> None:
     original = make(random.Random(0))
     found = []
     for compile in (False, True):
-        model = copy.deepcopy(original)
-        optimizer = optim.Adam(model.parameters(), lr=0.05)
         options: Any = {"batch_size": 2, "generator": random.Random(1), "compile": compile}
-        samples = POINTS, [0.0, 1.0, 2.0]
-        history = nn.fit(model, nn.MSELoss(), samples, optimizer, 3, **options)
-        found.append(history.train_loss)
+        found.append(losses(copy.deepcopy(original), 3, **options))
     eager, compiled = found
     assert close(eager) == compiled
 
@@ -163,16 +166,12 @@ def test_a_callback_may_change_the_model(change: Callable[[Any], None]) -> None:
     for compile in (False, True):
         model = network(1, 0)
         model[0].freeze()
-        optimizer = optim.Adam(model.parameters(), lr=0.05)
 
         def changed(history: nn.History, model: nn.Module = model) -> None:
             if len(history) == 2:
                 change(model)
 
-        options: Any = {"callbacks": [changed], "compile": compile}
-        samples = POINTS, [0.0, 1.0, 2.0]
-        history = nn.fit(model, nn.MSELoss(), samples, optimizer, 6, **options)
-        found.append(history.train_loss)
+        found.append(losses(model, 6, callbacks=[changed], compile=compile))
     eager, compiled = found
     assert close(eager) == compiled
 

@@ -134,24 +134,24 @@ static PyObject *function_connect_modes(PyObject *Py_UNUSED(module), PyObject *t
     Py_RETURN_NONE;
 }
 
-static PyObject *function_set_modes_active(PyObject *Py_UNUSED(module), PyObject *active)
+static PyObject *set_flag(int *flag, PyObject *on)
 {
-    int number = PyObject_IsTrue(active);
+    int number = PyObject_IsTrue(on);
     if (number < 0) {
         return NULL;
     }
-    modes_active = number;
+    *flag = number;
     Py_RETURN_NONE;
+}
+
+static PyObject *function_set_modes_active(PyObject *Py_UNUSED(module), PyObject *active)
+{
+    return set_flag(&modes_active, active);
 }
 
 static PyObject *function_set_tracing(PyObject *Py_UNUSED(module), PyObject *count)
 {
-    int number = PyObject_IsTrue(count);
-    if (number < 0) {
-        return NULL;
-    }
-    tracing = number;
-    Py_RETURN_NONE;
+    return set_flag(&tracing, count);
 }
 
 /* Give a method, function or attribute of ours the documentation of its pure twin. The texts stay

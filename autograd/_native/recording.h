@@ -98,32 +98,48 @@ static COLD int any_operands(PyObject *left, PyObject *right, Operand *x, Operan
     return taken;
 }
 
-/* _under_modes(node) of value.py; takes over the reference to the node. */
-static COLD PyObject *under_modes(Value *node)
+/* What the modes of this thread ask of recording. */
+typedef struct {
+    bool anomaly, recording, trace;
+} Modes;
+
+/* Read them; false with an error set where that fails. */
+static COLD bool read_modes(Modes *modes)
 {
     PyObject *anomaly = PyObject_GetAttrString(modes_thread, "anomaly");
     PyObject *recording = PyObject_GetAttrString(modes_thread, "recording");
     PyObject *trace = PyObject_GetAttrString(modes_thread, "trace");
+    bool read = anomaly && recording && trace;
+    if (read) {
+        *modes = (Modes){anomaly != Py_None, recording != Py_False, trace != Py_None};
+    }
+    Py_XDECREF(anomaly);
+    Py_XDECREF(recording);
+    Py_XDECREF(trace);
+    return read;
+}
+
+/* _under_modes(node) of value.py; takes over the reference to the node. */
+static COLD PyObject *under_modes(Value *node)
+{
+    Modes modes;
     PyObject *result = NULL;
-    if (!anomaly || !recording || !trace) {
+    if (!read_modes(&modes)) {
         Py_DECREF(node);
     }
-    else if (anomaly != Py_None) {
+    else if (modes.anomaly) {
         result = call_pure("_under_modes", (PyObject *const *)&node, 1, NULL);
         Py_DECREF(node);
     }
     else {
-        if (recording == Py_False) {
-            if (trace == Py_None) {
+        if (!modes.recording) {
+            if (!modes.trace) {
                 drop_operands(node);
             }
             node->word &= ~(uint64_t)REQUIRES_GRAD;
         }
         result = (PyObject *)node;
     }
-    Py_XDECREF(anomaly);
-    Py_XDECREF(recording);
-    Py_XDECREF(trace);
     return result;
 }
 
@@ -358,22 +374,18 @@ enum Manner { RECORDED, CONSTANT, PURE };
 
 static enum Manner manner_of_recording(void)
 {
+    Modes modes;
     if (!UNLIKELY(modes_active)) {
         return RECORDED;
     }
-    PyObject *anomaly = PyObject_GetAttrString(modes_thread, "anomaly");
-    PyObject *recording = PyObject_GetAttrString(modes_thread, "recording");
-    PyObject *trace = PyObject_GetAttrString(modes_thread, "trace");
-    enum Manner manner = PURE;
-    if (anomaly == Py_None && recording && trace) {
-        bool on = recording == Py_True;
-        manner = on ? RECORDED : trace == Py_None ? CONSTANT : PURE;
+    if (!read_modes(&modes)) {
+        PyErr_Clear(); /* the pure one meets it again */
+        return PURE;
     }
-    Py_XDECREF(anomaly);
-    Py_XDECREF(recording);
-    Py_XDECREF(trace);
-    PyErr_Clear(); /* the pure one meets it again */
-    return manner;
+    if (modes.anomaly || (modes.trace && !modes.recording)) {
+        return PURE;
+    }
+    return modes.recording ? RECORDED : CONSTANT;
 }
 
 /* A result that was computed just now, as the manner wants it. */
