@@ -63,7 +63,10 @@ PROGRAM = Extension(
     "autograd._native.program",
     [f"{NATIVE}/{part}.c" for part in ("program", "lanes_baseline", "lanes_avx2", "lanes_avx512")],
     depends=[
-        *(f"{NATIVE}/{part}.h" for part in ("lanes", "plan", "arguments", "running", "calling")),
+        *(
+            f"{NATIVE}/{part}.h"
+            for part in ("lanes", "plan", "shared", "arguments", "running", "calling")
+        ),
         f"{NATIVE}/lanes.c",
         *TABLE,
     ],

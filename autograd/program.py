@@ -231,9 +231,9 @@ def _parts(spec: Spec, x: Any) -> list[Any]:
         raise _MismatchError
     if kind is not dict:
         return [*x]
-    if any(key not in x for key in spec[1]):
+    if (*x,) != spec[1]:  # the function may depend on the order
         raise _MismatchError
-    return [x[key] for key in spec[1]]
+    return [*x.values()]
 
 
 def _columns(spec: Spec, x: Any, sizes: set[int]) -> list[Any]:

@@ -4,6 +4,7 @@ import ast
 import gc
 import inspect
 import math
+import pickle
 import struct
 import sys
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,7 +135,7 @@ def using(version: str) -> Iterator[None]:
 
 @pytest.fixture(params=program.versions)
 def version(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each of the instruction sets that this processor has."""
+    """Each of the instruction sets that this processor has, and without machine code."""
     with using(request.param):
         yield request.param
 
@@ -239,7 +241,43 @@ def columns_of(draw: Callable[..., Any], size: int, mapped: Sequence[bool]) -> l
 @given(codes(EXACT_ROWS), st.data())
 def test_a_program_of_exact_rows_has_the_bits_of_the_rows(code: Code, data: st.DataObject):
     inputs = data.draw(st.lists(numbers, min_size=code.inputs, max_size=code.inputs))
-    assert bits(evaluate(code, inputs)) == bits(bound(code, [False] * code.inputs)(*inputs))
+    for name in program.versions:
+        with using(name):
+            assert bits(evaluate(code, inputs)) == bits(bound(code, [False] * code.inputs)(*inputs))
+
+
+def long_code(rng: Random, rows: Sequence[Op], count: int) -> Code:
+    """More numbers than a processor has registers, and dot products of up to 100 terms."""
+    code: list[Instruction] = []
+    terms: list[tuple[int, int]] = []
+    for slot in range(6, 6 + count):
+        near = [rng.randrange(max(0, slot - 20), slot) for _ in range(3)]
+        if rng.random() < 0.1:
+            size = rng.choice((1, 2, 3, 63, 64, 65, 100))
+            code.append((DOT, len(terms), size, rng.choice((-1, near[0]))))
+            terms += [(rng.randrange(slot), rng.randrange(6)) for _ in range(size)]
+        elif rng.random() < 0.1:
+            code.append((SELECT, *near))
+        else:
+            row = rng.choice(rows)
+            code.append((PLACE[row.name], near[0], near[1] if row.arity == 2 else -1, -1))
+    return Code(6, (), tuple(code), tuple(terms), tuple(range(6 + count)))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_long_programs(seed: int):
+    rng = Random(seed)
+    exact = long_code(rng, [*EXACT_ROWS, *[TABLE["add"], TABLE["mul"]] * 4], 300)
+    others = long_code(rng, ROWS, 300)
+    found: list[list[int]] = []
+    for _ in range(5):
+        inputs = [rng.choice((rng.uniform(-1.5, 1.5), rng.choice(EDGES))) for _ in range(6)]
+        expected = bits(evaluate(exact, inputs))
+        for name in program.versions:
+            with using(name):
+                assert expected == bits(bound(exact, [False] * 6)(*inputs))
+                found.append(bits(bound(others, [False] * 6)(*inputs)))
+        assert found[-1] == found[-2]  # the baseline's numbers, with and without machine code
 
 
 @settings(max_examples=300)
@@ -491,7 +529,7 @@ def test_a_spec_may_not_be_endlessly_deep():
 SHARED: dict[str, tuple[Any, Any]] = {
     "list": (("list", scalars(4)), [1.0, 2, 3.0, 4.0]),
     "tuple": (("tuple", scalars(4)), (1.0, 2, 3.0, 4.0)),
-    "dict": (("dict", ("a", "b"), (PAIR, PAIR)), {"b": (3.0, 4.0), "a": (1.0, 2.0)}),
+    "dict": (("dict", ("a", "b"), (PAIR, PAIR)), {"a": (1.0, 2.0), "b": (3.0, 4.0)}),
     "named": (("named", Point, (PAIR, PAIR)), Point((1.0, 2.0), (3.0, 4.0))),
     "array": (("array", (2, 2)), np.array([[1.0, 2.0], [3.0, 4.0]])),
     "strided": (("array", (2, 2)), np.array([[1.0, 3.0], [2.0, 4.0]]).T),
@@ -548,11 +586,11 @@ BATCHES: dict[str, tuple[Any, Any]] = {
     "a list of tuples": (("tuple", scalars(4)), [tuple(row) for row in ROWS_OF_FOUR.tolist()]),
     "a list of dicts": (
         ("dict", ("p", "q"), (PAIR, PAIR)),
-        [{"q": (c, d), "p": (a, b)} for a, b, c, d in ROWS_OF_FOUR.tolist()],
+        [{"p": (a, b), "q": (c, d)} for a, b, c, d in ROWS_OF_FOUR.tolist()],
     ),
     "a dict of batches": (
         ("dict", ("p", "q"), (("array", (2,)), PAIR)),
-        {"q": ROWS_OF_FOUR[:, 2:], "p": ROWS_OF_FOUR[:, :2]},
+        {"p": ROWS_OF_FOUR[:, :2], "q": ROWS_OF_FOUR[:, 2:]},
     ),
     "a named tuple of batches": (
         ("named", Point, (PAIR, PAIR)),
@@ -622,6 +660,42 @@ def test_another_structure_is_handed_on(name: str):
     ((args, kwargs),) = received
     assert [*map(id, OTHERS[name])] == [*map(id, args)]
     assert {} == kwargs
+
+
+def test_keys_in_another_order_are_handed_on():
+    """A function may depend on the order of its dict."""
+    run = bind((("dict", ("p", "q"), (PAIR, PAIR)),), (None,), otherwise=lambda *_: "otherwise")
+    assert "otherwise" == run({"q": (3.0, 4.0), "p": (1.0, 2.0)})
+
+
+class Rows(np.ndarray[Any, Any]):
+    """An array of another type, which goes by the buffer protocol."""
+
+
+ARRAYS: dict[str, Any] = {
+    "NumPy's own": ROWS_OF_FOUR,
+    "of another type": ROWS_OF_FOUR.view(Rows),
+    "with a dtype of its own": pickle.loads(pickle.dumps(ROWS_OF_FOUR)),
+    "a memoryview": memoryview(ROWS_OF_FOUR),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_of_all_kinds(name: str):
+    expected = bind((LISTS,), (0,), modes="sm")(ROWS_OF_FOUR.tolist())
+    assert expected == bind((LISTS,), (0,), modes="sm")(ARRAYS[name])
+    array = ARRAYS[name]
+    count = sys.getrefcount(array)
+    bind((LISTS,), (0,), modes="sm")(array)
+    assert count == sys.getrefcount(array)
+
+
+def test_an_array_is_not_written_where_it_is_read_only():
+    out = (np.zeros(3), np.zeros(3))
+    out[1].flags.writeable = False
+    run = bind((LISTS,), (0,), otherwise=lambda *_args, **_kwargs: "otherwise")
+    assert "otherwise" == run(ROWS_OF_FOUR, out=out)
+    assert [0.0] * 6 == [*out[0], *out[1]]
 
 
 OTHER_BATCHES: dict[str, Any] = {
@@ -852,11 +926,69 @@ def test_a_call_within_a_call():
     assert (3.0, 12.0) == inner[0]("anything")
 
 
+# Entries.
+
+
+class Owner:
+    """Something with an entry."""
+
+    def __init__(self) -> None:
+        self.double = program.Entry(self, "double", lambda x, y=2.0: x * y)
+
+    def __repr__(self) -> str:
+        return "<owner>"
+
+
+def test_an_entry_calls_its_target():
+    entry = Owner().double
+    assert 6.0 == entry(3.0)
+    assert 12.0 == entry(3.0, y=4.0)
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        entry()
+    entry.target = abs
+    assert 3.0 == entry(-3.0)
+    assert "<owner>.double" == repr(entry)
+
+
+def test_the_target_of_an_entry_may_change_during_a_call():
+    entry = Owner().double
+    target = weakref.ref(replacing := lambda x: (setattr(entry, "target", abs), x)[1])
+    entry.target = replacing
+    del replacing
+    assert -3.0 == entry(-3.0)
+    assert target() is None
+    assert 3.0 == entry(-3.0)
+
+
+def test_an_entry_pickles_as_the_attribute_of_its_owner():
+    assert (getattr, (owner := Owner(), "double")) == owner.double.__reduce__()
+
+
+def test_an_entry_and_its_owner_are_collected():
+    owner = Owner()
+    found = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert found() is None
+
+
+def test_classes_that_are_entries():
+    class Named(program.Entry):
+        def __init__(self, name: str) -> None:
+            super().__init__(None, name, abs)
+
+    assert 2.0 == Named("n")(-2.0)
+    with pytest.raises(TypeError, match="not callable"):
+        Named.__new__(Named, "n")(-2.0)
+    with pytest.raises(TypeError, match="required argument"):
+        program.Entry()
+
+
 # The module.
 
 
 def test_versions():
-    assert "baseline" == program.versions[-1]
+    assert ("baseline", "interpreted") == program.versions[-2:]
     with pytest.raises(ValueError, match="this processor runs no version 'mmx'"):
         program.use("mmx")
 

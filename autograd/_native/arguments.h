@@ -144,6 +144,11 @@ static bool parse_shape(PyObject *shape, Spec *spec)
     return true;
 }
 
+static bool is_name(PyObject *object, const char *name)
+{
+    return PyUnicode_Check(object) && !PyUnicode_CompareWithASCIIString(object, name);
+}
+
 static bool parse_container(PyObject *object, Spec *spec)
 {
     static const char *const names[] = {NULL, "list", "tuple", "dict", "named", "array"};
@@ -151,8 +156,7 @@ static bool parse_container(PyObject *object, Spec *spec)
     PyObject *name = count ? PyTuple_GET_ITEM(object, 0) : Py_None;
     for (int kind = LIST; kind <= ARRAY; kind++) {
         const Py_ssize_t wanted = kind == DICT || kind == NAMED ? 3 : 2;
-        if (!PyUnicode_Check(name) || count != wanted ||
-            PyUnicode_CompareWithASCIIString(name, names[kind])) {
+        if (count != wanted || !is_name(name, names[kind])) {
             continue;
         }
         spec->kind = (enum Kind)kind;
@@ -181,7 +185,7 @@ static bool parse_container(PyObject *object, Spec *spec)
 static bool parse_spec(PyObject *object, Spec *spec)
 {
     *spec = (Spec){.kind = SCALAR, .dimensions = -1};
-    if (PyUnicode_Check(object) && !PyUnicode_CompareWithASCIIString(object, "scalar")) {
+    if (is_name(object, "scalar")) {
         spec->scalars = spec->leaves = 1;
         spec->dimensions = 0;
         return true;
@@ -198,6 +202,11 @@ static bool parse_spec(PyObject *object, Spec *spec)
 
 /* What came of an attempt: an error, something that is not ours to take, or it is taken. */
 typedef enum { FAILED = -1, OTHER = 0, TAKEN = 1 } Outcome;
+
+static Outcome not_taken(void)
+{
+    return PyErr_Occurred() ? FAILED : OTHER;
+}
 
 static inline Outcome read_number(PyObject *object, double *number)
 {
@@ -216,15 +225,50 @@ static inline Outcome read_number(PyObject *object, double *number)
     return OTHER;
 }
 
+/* The beginning of NumPy's PyArrayObject, as its binary interface has it (NumPy reference, "Python
+   types and C-structures"). */
+typedef struct {
+    PyObject_HEAD
+    char *data;
+    int dimensions;
+    Py_ssize_t *shape, *strides;
+    PyObject *base, *dtype;
+    int flags;
+} NumpyArray;
+
+enum { NUMPY_WRITEABLE = 0x400 };
+
+/* A view as the buffer protocol would give it, in a tenth of the time. */
+static bool view_numpy_array(PyObject *object, Py_buffer *view, int flags)
+{
+    const NumpyArray *array = (NumpyArray *)object;
+    if (!numpy_array || Py_TYPE(object) != numpy_array || array->dtype != numpy_float64 ||
+        ((flags & PyBUF_WRITABLE) && !(array->flags & NUMPY_WRITEABLE))) {
+        return false;
+    }
+    *view = (Py_buffer){
+        .buf = array->data,
+        .obj = Py_NewRef(object),
+        .itemsize = sizeof(double),
+        .ndim = array->dimensions,
+        .shape = array->shape,
+        .strides = array->strides,
+        .format = "d",
+    };
+    return true;
+}
+
 /* An array of float64 of that many dimensions. */
 static Outcome take_buffer(PyObject *object, Py_buffer *view, int flags, int dimensions)
 {
-    if (!PyObject_CheckBuffer(object)) {
-        return OTHER;
-    }
-    if (PyObject_GetBuffer(object, view, flags | PyBUF_FORMAT | PyBUF_STRIDES)) {
-        PyErr_Clear(); /* read-only, or not to be had with strides */
-        return OTHER;
+    if (!view_numpy_array(object, view, flags)) {
+        if (!PyObject_CheckBuffer(object)) {
+            return OTHER;
+        }
+        if (PyObject_GetBuffer(object, view, flags | PyBUF_FORMAT | PyBUF_STRIDES)) {
+            PyErr_Clear(); /* read-only, or not to be had with strides */
+            return OTHER;
+        }
     }
     const char *format = view->format ? view->format : "B";
     if (view->ndim == dimensions && (!strcmp(format, "d") || !strcmp(format, "=d"))) {
@@ -232,6 +276,44 @@ static Outcome take_buffer(PyObject *object, Py_buffer *view, int flags, int dim
     }
     PyBuffer_Release(view);
     return OTHER;
+}
+
+/* Whether an array of NumPy's, here of two dimensions, looks as `NumpyArray` says. */
+static bool is_as_expected(PyObject *object, PyObject *dtype)
+{
+    const NumpyArray *array = (NumpyArray *)object;
+    const PyBufferProcs *procs = Py_TYPE(object)->tp_as_buffer;
+    Py_buffer view;
+    if (Py_TYPE(object)->tp_basicsize < (Py_ssize_t)sizeof(NumpyArray) || !procs ||
+        procs->bf_releasebuffer || PyObject_GetBuffer(object, &view, PyBUF_STRIDES)) {
+        PyErr_Clear();
+        return false;
+    }
+    const bool same = array->data == view.buf && array->dimensions == 2 && view.ndim == 2 &&
+                      same_shape(array->shape, view.shape, 2) &&
+                      same_shape(array->strides, view.strides, 2) && array->dtype == dtype &&
+                      (array->flags & NUMPY_WRITEABLE);
+    PyBuffer_Release(&view);
+    return same;
+}
+
+/* Find what is needed of NumPy. */
+static bool connect_numpy(PyObject *numpy)
+{
+    PyObject *empty = PyObject_GetAttrString(numpy, "empty");
+    PyObject *dtype = PyObject_CallMethod(numpy, "dtype", "s", "float64");
+    PyObject *array = empty && dtype ? PyObject_CallFunction(empty, "((ii))", 2, 3) : NULL;
+    if (array) {
+        Py_XSETREF(numpy_empty, Py_NewRef(empty));
+        if (is_as_expected(array, dtype)) {
+            Py_XSETREF(numpy_array, (PyTypeObject *)Py_NewRef(Py_TYPE(array)));
+            Py_XSETREF(numpy_float64, Py_NewRef(dtype));
+        }
+    }
+    Py_XDECREF(empty);
+    Py_XDECREF(dtype);
+    Py_XDECREF(array);
+    return array != NULL;
 }
 
 /* The next element of an array in the order of C: its offset, by the last `dimensions` axes. */
@@ -272,7 +354,24 @@ static Outcome read_array(const Spec *spec, PyObject *object, double *numbers)
     return same ? TAKEN : OTHER;
 }
 
-/* Whether the object is a container as the spec says. */
+/* Whether a dict has those keys, in that order, as a function may depend on it. May set an error. */
+static bool has_keys(PyObject *dict, PyObject *keys)
+{
+    PyObject *key;
+    Py_ssize_t position = 0, count = 0;
+    bool same = PyDict_GET_SIZE(dict) == PyTuple_GET_SIZE(keys);
+    while (same && count < PyTuple_GET_SIZE(keys) && PyDict_Next(dict, &position, &key, NULL)) {
+        PyObject *wanted = PyTuple_GET_ITEM(keys, count++);
+        if (key != wanted) {
+            Py_INCREF(key); /* comparing may run any code */
+            same = PyObject_RichCompareBool(key, wanted, Py_EQ) == 1;
+            Py_DECREF(key);
+        }
+    }
+    return same;
+}
+
+/* Whether the object is a container as the spec says. May set an error. */
 static bool is_container(const Spec *spec, PyObject *object)
 {
     switch (spec->kind) {
@@ -284,7 +383,7 @@ static bool is_container(const Spec *spec, PyObject *object)
         return (PyObject *)Py_TYPE(object) == spec->object && PyTuple_Check(object) &&
                PyTuple_GET_SIZE(object) == spec->part_count;
     default:
-        return PyDict_CheckExact(object) && PyDict_GET_SIZE(object) == spec->part_count;
+        return PyDict_CheckExact(object) && has_keys(object, spec->object);
     }
 }
 
@@ -327,7 +426,7 @@ static Outcome read_one(const Spec *spec, PyObject *object, double *numbers)
         return read_array(spec, object, numbers);
     }
     if (!is_container(spec, object)) {
-        return OTHER;
+        return not_taken();
     }
     if (spec->flat && spec->kind != DICT) {
         return read_flat(object, spec->part_count, numbers);
@@ -335,7 +434,7 @@ static Outcome read_one(const Spec *spec, PyObject *object, double *numbers)
     for (Py_ssize_t i = 0; i < spec->part_count; i++) {
         PyObject *part = part_of(spec, object, i);
         if (!part) {
-            return PyErr_Occurred() ? FAILED : OTHER;
+            return not_taken();
         }
         const Outcome outcome = read_one(&spec->parts[i], part, numbers);
         Py_DECREF(part);
@@ -464,7 +563,7 @@ static Outcome read_batch(Batch *batch, const Spec *spec, PyObject *object, Py_s
         for (Py_ssize_t i = 0; i < spec->part_count; i++) {
             PyObject *part = part_of(spec, object, i);
             if (!part) {
-                return PyErr_Occurred() ? FAILED : OTHER;
+                return not_taken();
             }
             const Outcome outcome = read_batch(batch, &spec->parts[i], part, input);
             Py_DECREF(part);
@@ -478,7 +577,7 @@ static Outcome read_batch(Batch *batch, const Spec *spec, PyObject *object, Py_s
     if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) {
         return read_samples(batch, spec, object, input);
     }
-    return spec->dimensions >= 0 ? read_batch_array(batch, spec, object, input) : OTHER;
+    return spec->dimensions >= 0 ? read_batch_array(batch, spec, object, input) : not_taken();
 }
 
 /* The bytes between which the elements of an array lie. */

@@ -113,12 +113,12 @@ static Outcome hold_out(const Bound *bound, Workspace *space, const Spec *spec, 
         return hold_result(bound, space, &bound->leaves[(*leaf)++], out);
     }
     if (!is_container(spec, out)) {
-        return OTHER;
+        return not_taken();
     }
     for (Py_ssize_t i = 0; i < spec->part_count; i++) {
         PyObject *part = part_of(spec, out, i);
         if (!part) {
-            return PyErr_Occurred() ? FAILED : OTHER;
+            return not_taken();
         }
         const Outcome outcome = hold_out(bound, space, &spec->parts[i], part, leaf);
         Py_DECREF(part);
@@ -151,7 +151,12 @@ static bool run_program(const Bound *bound, Workspace *space)
     const Plan *plan = &bound->plan;
     const bool is_long = plan->shared.count > UNLOCKED_WORK;
     PyThreadState *state = is_long ? PyEval_SaveThread() : NULL;
-    version->run(ITEMS(plan->shared, Shared), ITEMS(plan->shared_terms, Term), space->slots);
+    if (bound->machine.run) {
+        bound->machine.run(space->slots);
+    }
+    else {
+        interpret(ITEMS(plan->shared, Shared), ITEMS(plan->shared_terms, Term), space->slots);
+    }
     if (state) {
         PyEval_RestoreThread(state);
     }
@@ -310,8 +315,7 @@ static PyObject *bound_call(PyObject *object, PyObject *const *args, size_t flag
     Outcome outcome = OTHER;
     PyObject *result = NULL;
     if (!transforming && count == self->argument_count &&
-        (!name_count || (name_count == 1 && !PyUnicode_CompareWithASCIIString(
-                                                PyTuple_GET_ITEM(names, 0), "out")))) {
+        (!name_count || (name_count == 1 && is_name(PyTuple_GET_ITEM(names, 0), "out")))) {
         PyObject *out = name_count && args[count] != Py_None ? args[count] : NULL;
         Workspace *space = take_workspace(self);
         if (!space) {

@@ -297,85 +297,46 @@ static void fold(const double *sums, double *totals, size_t count)
 
 /* Numbers all samples share. ------------------------------------------------------------------- */
 
-/* A library row runs over lanes here too, for the same bits. */
-static void run(const Shared *instruction, const Term *terms, double *slots)
-{
-#define LABEL(row) [ROW_##row] = &&run_##row,
-    static const void *const labels[OPERATIONS] = {
-        EACH_EXACT_UNARY_ROW(LABEL) EACH_LIBRARY_UNARY_ROW(LABEL)
-        EACH_EXACT_BINARY_ROW(LABEL) EACH_LIBRARY_BINARY_ROW(LABEL)
-        [SELECT] = &&run_select, [DOT] = &&run_dot,
-        [DOT_OF_ONE] = &&run_dot_of_one, [DOT_OF_TWO] = &&run_dot_of_two, [HALT] = &&run_halt,
-#define PAIR_LABEL(second, first)                                                                  \
-    [PAIRS + FREQUENT_##first * FREQUENT_ROWS + FREQUENT_##second] = &&run_##first##_and_##second,
-        EACH_FREQUENT_ROW(PAIR_LABEL, add) EACH_FREQUENT_ROW(PAIR_LABEL, sub)
-        EACH_FREQUENT_ROW(PAIR_LABEL, mul) EACH_FREQUENT_ROW(PAIR_LABEL, neg)
-    };
-#define SLOT(operand) slots[instruction->operand]
-#define RUN goto *labels[instruction->operation]
-#define NEXT                                                                                       \
-    instruction++;                                                                                 \
-    RUN
-
-#define RUN_EXACT_UNARY(row)                                                                       \
-    run_##row : SLOT(z) = value_##row(SLOT(x));                                                    \
-    NEXT;
-#define RUN_EXACT_BINARY(row)                                                                      \
-    run_##row : SLOT(z) = value_##row(SLOT(x), SLOT(y));                                           \
-    NEXT;
-#define RUN_LIBRARY_UNARY(row)                                                                     \
-    run_##row : SLOT(z) = lanes_##row(all_lanes(SLOT(x)))[0];                                      \
-    NEXT;
-#define RUN_LIBRARY_BINARY(row)                                                                    \
-    run_##row : SLOT(z) = lanes_##row(all_lanes(SLOT(x)), all_lanes(SLOT(y)))[0];                  \
-    NEXT;
-
-    RUN;
-    EACH_EXACT_UNARY_ROW(RUN_EXACT_UNARY)
-    EACH_EXACT_BINARY_ROW(RUN_EXACT_BINARY)
-    EACH_LIBRARY_UNARY_ROW(RUN_LIBRARY_UNARY)
-    EACH_LIBRARY_BINARY_ROW(RUN_LIBRARY_BINARY)
-run_select:
-    SLOT(z) = SLOT(x) != 0.0 ? SLOT(y) : SLOT(w);
-    NEXT;
-run_dot_of_one:
-    SLOT(z) = SLOT(w) + SLOT(x) * SLOT(y);
-    NEXT;
-run_dot_of_two:
-    SLOT(z) = SLOT(x) * SLOT(y) + SLOT(w) * SLOT(v);
-    NEXT;
-run_dot: {
-    const Term *term = terms + instruction->x, *end = term + instruction->y;
-    double sum = SLOT(w);
-    for (; term < end; term++) {
-        sum += slots[term->x] * slots[term->y];
+#define EXACT_NUMBER_OF_ONE(row)                                                                   \
+    static double number_##row(double x, double y)                                                 \
+    {                                                                                              \
+        (void)y;                                                                                   \
+        return value_##row(x);                                                                     \
     }
-    SLOT(z) = sum;
-    NEXT;
-}
-#define COMPUTE_add SLOT(z) = value_add(SLOT(x), SLOT(y))
-#define COMPUTE_sub SLOT(z) = value_sub(SLOT(x), SLOT(y))
-#define COMPUTE_mul SLOT(z) = value_mul(SLOT(x), SLOT(y))
-#define COMPUTE_neg SLOT(z) = value_neg(SLOT(x))
-#define RUN_PAIR(second, first)                                                                    \
-    run_##first##_and_##second : COMPUTE_##first;                                                  \
-    instruction++;                                                                                 \
-    COMPUTE_##second;                                                                              \
-    NEXT;
-    EACH_FREQUENT_ROW(RUN_PAIR, add)
-    EACH_FREQUENT_ROW(RUN_PAIR, sub)
-    EACH_FREQUENT_ROW(RUN_PAIR, mul)
-    EACH_FREQUENT_ROW(RUN_PAIR, neg)
-run_halt:;
-}
+#define EXACT_NUMBER_OF_TWO(row)                                                                   \
+    static double number_##row(double x, double y)                                                 \
+    {                                                                                              \
+        return value_##row(x, y);                                                                  \
+    }
 
+/* A library row runs over lanes here too, for the same bits. */
+#define LIBRARY_NUMBER_OF_ONE(row)                                                                 \
+    static double number_##row(double x, double y)                                                 \
+    {                                                                                              \
+        (void)y;                                                                                   \
+        return lanes_##row(all_lanes(x))[0];                                                       \
+    }
+#define LIBRARY_NUMBER_OF_TWO(row)                                                                 \
+    static double number_##row(double x, double y)                                                 \
+    {                                                                                              \
+        return lanes_##row(all_lanes(x), all_lanes(y))[0];                                         \
+    }
+
+EACH_EXACT_UNARY_ROW(EXACT_NUMBER_OF_ONE)
+EACH_EXACT_BINARY_ROW(EXACT_NUMBER_OF_TWO)
+EACH_LIBRARY_UNARY_ROW(LIBRARY_NUMBER_OF_ONE)
+EACH_LIBRARY_BINARY_ROW(LIBRARY_NUMBER_OF_TWO)
+
+#define EACH_ROW(F)                                                                                \
+    EACH_EXACT_UNARY_ROW(F)                                                                        \
+    EACH_LIBRARY_UNARY_ROW(F) EACH_EXACT_BINARY_ROW(F) EACH_LIBRARY_BINARY_ROW(F)
 #define ROW_STEP(row) [ROW_##row] = step_##row,
+#define ROW_NUMBER(row) [ROW_##row] = number_##row,
 
 const Version VERSION = {
     .name = VERSION_NAME,
-    .rows = {EACH_EXACT_UNARY_ROW(ROW_STEP) EACH_LIBRARY_UNARY_ROW(ROW_STEP)
-                 EACH_EXACT_BINARY_ROW(ROW_STEP) EACH_LIBRARY_BINARY_ROW(ROW_STEP)
-                     [SELECT] = step_select},
+    .rows = {EACH_ROW(ROW_STEP)[SELECT] = step_select},
+    .numbers = {EACH_ROW(ROW_NUMBER)},
     .load = load,
     .store = store,
     .store_divided = store_divided,
@@ -383,6 +344,5 @@ const Version VERSION = {
     .add_up_products = add_up_products,
     .dot_shared = dot_shared,
     .dot_varying = dot_varying,
-    .run = run,
     .fold = fold,
 };

@@ -15,32 +15,18 @@ enum { VECTOR = 8, GROUP = 4, MOST_VECTORS = 16 };
 
 #include "lane_rows.h"
 
-/* Instructions beyond the rows of the table. The first two are those of a program; the others say
-   how a plan runs them: PAIRS and what follows run this instruction and the next one at once. */
-#define EACH_FREQUENT_ROW(F, other) F(add, other) F(sub, other) F(mul, other) F(neg, other)
-enum Frequent {
-#define FREQUENT(row, _) FREQUENT_##row,
-    EACH_FREQUENT_ROW(FREQUENT, _) FREQUENT_ROWS
-};
-enum {
-    SELECT = ROWS,
-    DOT,
-    DOT_OF_ONE,
-    DOT_OF_TWO,
-    HALT,
-    PAIRS,
-    OPERATIONS = PAIRS + FREQUENT_ROWS * FREQUENT_ROWS
-};
+/* Instructions beyond the rows of the table; HALT is a plan's alone. */
+enum { SELECT = ROWS, DOT, HALT };
 
 /* A product of a dot product, by slots or by vectors. */
 typedef struct {
     uint32_t x, y;
 } Term;
 
-/* An instruction on the numbers all samples share, by slot. A DOT has `y` terms from `x` on and
-   starts from `w`; that of one term is w + x * y, that of two is x * y + w * v. */
+/* An instruction on the numbers all samples share, by slot; a row of one operand has it twice. A DOT
+   has `y` terms from `x` on and starts from `w`. */
 typedef struct {
-    uint32_t operation, z, x, y, w, v;
+    uint32_t operation, z, x, y, w;
 } Shared;
 
 /* Where the numbers of one input or result lie: that of sample i at data + i * stride. */
@@ -77,16 +63,17 @@ struct Step {
     Operand x, y, w;
 };
 
+typedef double (*Number)(double x, double y);
+
 /* What is compiled once for each instruction set. */
 typedef struct {
     const char *name;
-    /* The rows and SELECT. A library row gives a number the same bits here as in a lane. */
-    Kernel rows[ROWS + 1];
+    Kernel rows[ROWS + 1]; /* and SELECT */
+    Number numbers[ROWS];  /* the same for one number, with the same bits */
     Kernel load;                       /* z = input x.vector */
     Kernel store, store_divided;       /* result z = x */
     Kernel add_up, add_up_products;    /* sum z += x, += x * y, over the samples */
     Kernel dot_shared, dot_varying;    /* z = w + terms x.vector …, y.vector of them */
-    void (*run)(const Shared *instruction, const Term *terms, double *slots);
     void (*fold)(const double *sums, double *totals, size_t count);
 } Version;
 

@@ -10,20 +10,26 @@ typedef struct {
 
 #define ITEMS(list, type) ((type *)(list).items)
 
-static bool append(List *list, const void *item, size_t size)
+static bool extend(List *list, const void *items, size_t count, size_t size)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = 2 * list->capacity + 16;
-        void *items = PyMem_RawRealloc(list->items, capacity * size);
-        if (!items) {
+    if (count > list->capacity - list->count) {
+        size_t capacity = 2 * list->capacity + count + 16;
+        void *longer = PyMem_RawRealloc(list->items, capacity * size);
+        if (!longer) {
             PyErr_NoMemory();
             return false;
         }
-        list->items = items;
+        list->items = longer;
         list->capacity = capacity;
     }
-    memcpy((char *)list->items + list->count++ * size, item, size);
+    memcpy((char *)list->items + list->count * size, items, count * size);
+    list->count += count;
     return true;
+}
+
+static bool append(List *list, const void *item, size_t size)
+{
+    return extend(list, item, 1, size);
 }
 
 /* Programs. ------------------------------------------------------------------------------------ */
@@ -304,33 +310,14 @@ static bool own_slot(Planner *planner, uint32_t *slot)
     return *slot != NOWHERE;
 }
 
-static bool plan_terms(List *terms, const Term *from, size_t count, size_t *first)
-{
-    *first = terms->count;
-    for (size_t t = 0; t < count; t++) {
-        if (!append(terms, &from[t], sizeof(*from))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* z = start + the terms, on shared numbers. */
 static bool plan_shared_dot(Planner *planner, uint32_t z, const Term *terms, size_t count,
                             uint32_t start)
 {
-    const uint32_t x = terms->x, y = terms->y;
-    const bool started = start != planner->neutral;
-    if (count == 1) {
-        const uint32_t operation = started ? DOT_OF_ONE : ROW_mul;
-        return plan_shared(planner, (Shared){operation, z, x, y, start, 0});
-    }
-    if (count == 2 && !started) {
-        return plan_shared(planner, (Shared){DOT_OF_TWO, z, x, y, terms[1].x, terms[1].y});
-    }
-    size_t first;
-    return plan_terms(&planner->plan->shared_terms, terms, count, &first) &&
-           plan_shared(planner, (Shared){DOT, z, (uint32_t)first, (uint32_t)count, start, 0});
+    List *list = &planner->plan->shared_terms;
+    const size_t first = list->count;
+    return extend(list, terms, count, sizeof(*terms)) &&
+           plan_shared(planner, (Shared){DOT, z, (uint32_t)first, (uint32_t)count, start});
 }
 
 /* How many of a term's factors vary. */
@@ -476,10 +463,10 @@ static bool plan_instruction(Planner *planner, uint32_t number)
         return i.operation == DOT ? plan_dot(planner, &i, slot, number)
                                   : plan_row(planner, &i, slot, number);
     }
-    const uint32_t a = (uint32_t)i.a, b = (uint32_t)i.b, c = (uint32_t)i.c;
+    const uint32_t a = (uint32_t)i.a, b = (uint32_t)(arity(i.operation) == 1 ? i.a : i.b);
     return i.operation == DOT
                ? plan_shared_dot(planner, slot, program->terms + a, b, start_slot(planner, &i))
-               : plan_shared(planner, (Shared){(uint32_t)i.operation, slot, a, b, c, 0});
+               : plan_shared(planner, (Shared){(uint32_t)i.operation, slot, a, b, (uint32_t)i.c});
 }
 
 /* Which slots vary with the sample, and which instruction reads each of those last. */
@@ -565,32 +552,6 @@ static void settle(Plan *plan)
     }
 }
 
-/* The place of an operation among the frequent rows; FREQUENT_ROWS where it is none. */
-static uint32_t frequent(uint32_t operation)
-{
-    switch (operation) {
-#define FREQUENT_CASE(row, _)                                                                      \
-    case ROW_##row:                                                                                \
-        return FREQUENT_##row;
-        EACH_FREQUENT_ROW(FREQUENT_CASE, _)
-    default:
-        return FREQUENT_ROWS;
-    }
-}
-
-/* Let two frequent instructions in succession run as one: half as many jumps. */
-static void pair_up(Plan *plan)
-{
-    Shared *shared = ITEMS(plan->shared, Shared);
-    for (size_t i = 0; i + 1 < plan->shared.count; i++) {
-        const uint32_t first = frequent(shared[i].operation);
-        const uint32_t second = frequent(shared[i + 1].operation);
-        if (first < FREQUENT_ROWS && second < FREQUENT_ROWS) {
-            shared[i++].operation = PAIRS + first * FREQUENT_ROWS + second;
-        }
-    }
-}
-
 static bool plan_all(Planner *planner)
 {
     for (uint32_t number = 0; number < planner->program->instruction_count; number++) {
@@ -598,12 +559,11 @@ static bool plan_all(Planner *planner)
             return false;
         }
     }
-    if (!plan_shared(planner, (Shared){HALT, 0, 0, 0, 0, 0}) ||
+    if (!plan_shared(planner, (Shared){HALT, 0, 0, 0, 0}) ||
         (planner->modes && !plan_other_outputs(planner)) ||
         !plan_step(planner, NULL, NONE, NONE, NONE, NONE)) {
         return false;
     }
-    pair_up(planner->plan);
     settle(planner->plan);
     if (memory_vectors(planner->plan) > INT32_MAX) {
         PyErr_NoMemory();

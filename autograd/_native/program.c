@@ -17,12 +17,15 @@
 static PyTypeObject *program_type, *bound_type;
 static PyObject *value_type; /* the native engine's Value */
 static Py_ssize_t value_data_offset;
-static PyObject *numpy_empty; /* once it was needed */
+/* NumPy's once it was needed; no type where its arrays are not as this module knows them. */
+static PyObject *numpy_empty, *numpy_float64;
+static PyTypeObject *numpy_array;
 static const Version *version; /* the kernels in use */
 static _Thread_local int transforming; /* how many transforms run in this thread */
 
 /* One unit for the compiler; each part stands on those before it. */
 #include "plan.h"
+#include "shared.h"
 #include "arguments.h"
 #include "running.h"
 #include "calling.h"
@@ -205,14 +208,21 @@ static bool are_native(PyObject *captured)
     return true;
 }
 
-static bool import_numpy(void)
+/* NumPy, where results need it or it is there anyway. */
+static bool use_numpy(bool is_needed)
 {
-    if (!numpy_empty) {
-        PyObject *numpy = PyImport_ImportModule("numpy");
-        numpy_empty = numpy ? PyObject_GetAttrString(numpy, "empty") : NULL;
-        Py_XDECREF(numpy);
+    if (numpy_empty) {
+        return true;
     }
-    return numpy_empty != NULL;
+    PyObject *name = PyUnicode_FromString("numpy");
+    PyObject *numpy = !name ? NULL : is_needed ? PyImport_Import(name) : PyImport_GetModule(name);
+    const bool done = numpy && connect_numpy(numpy);
+    Py_XDECREF(name);
+    Py_XDECREF(numpy);
+    if (!done && !is_needed) {
+        PyErr_Clear();
+    }
+    return done || !is_needed;
 }
 
 static bool bind(Bound *self, PyObject *arguments, PyObject *axes, PyObject *results,
@@ -225,10 +235,13 @@ static bool bind(Bound *self, PyObject *arguments, PyObject *axes, PyObject *res
     }
     const bool done = bind_arguments(self, arguments, axes, varying) &&
                       bind_results(self, results, modes) &&
-                      (!self->has_arrays || import_numpy()) &&
+                      use_numpy(self->has_arrays) &&
                       make_plan(&self->plan, self->program, varying,
                                 self->batched ? self->modes : NULL);
     PyMem_RawFree(varying);
+    if (done) {
+        self->machine = make_machine(&self->plan, (uint32_t)slot_count(self->program));
+    }
     self->held_capacity += self->leaf_count;
     self->captured_native = are_native(self->captured);
     return done;
@@ -302,6 +315,7 @@ static void bound_dealloc(Bound *self)
     }
     clear_spec(&self->results);
     free_plan(&self->plan);
+    free_machine(&self->machine);
     PyMem_Free(self->arguments);
     PyMem_Free(self->mapped);
     PyMem_Free(self->leaves);
@@ -309,6 +323,88 @@ static void bound_dealloc(Bound *self)
     Py_XDECREF(self->captured);
     Py_XDECREF(self->otherwise);
     Py_XDECREF(self->program);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* Entries. ------------------------------------------------------------------------------------- */
+
+/* What calls whatever its target is now: a compiled function, or another way to call one. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *owner, *name, *target;
+} Entry;
+
+static PyObject *entry_call(PyObject *object, PyObject *const *args, size_t flags, PyObject *names)
+{
+    PyObject *target = ((Entry *)object)->target;
+    Py_INCREF(target); /* a call may set another one */
+    PyObject *result = PyObject_Vectorcall(target, args, flags, names);
+    Py_DECREF(target);
+    return result;
+}
+
+static PyObject *entry_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+                           PyObject *Py_UNUSED(names))
+{
+    Entry *self = (Entry *)type->tp_alloc(type, 0);
+    if (self) {
+        self->call = entry_call;
+        self->owner = Py_NewRef(Py_None);
+        self->name = Py_NewRef(Py_None);
+        self->target = Py_NewRef(Py_None);
+    }
+    return (PyObject *)self;
+}
+
+static int entry_init(Entry *self, PyObject *args, PyObject *names)
+{
+    static char *keywords[] = {"owner", "name", "target", NULL};
+    PyObject *owner, *name, *target;
+    if (!PyArg_ParseTupleAndKeywords(args, names, "OUO", keywords, &owner, &name, &target)) {
+        return -1;
+    }
+    Py_XSETREF(self->owner, Py_NewRef(owner));
+    Py_XSETREF(self->name, Py_NewRef(name));
+    Py_XSETREF(self->target, Py_NewRef(target));
+    return 0;
+}
+
+static PyObject *entry_repr(Entry *self)
+{
+    return PyUnicode_FromFormat("%R.%S", self->owner, self->name);
+}
+
+/* It pickles as its owner's attribute. */
+static PyObject *entry_reduce(Entry *self, PyObject *Py_UNUSED(nothing))
+{
+    PyObject *get = PyDict_GetItemString(PyEval_GetBuiltins(), "getattr");
+    return get ? Py_BuildValue("O(OO)", get, self->owner, self->name) : NULL;
+}
+
+static int entry_traverse(Entry *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->owner);
+    Py_VISIT(self->target);
+    return 0;
+}
+
+static int entry_clear(Entry *self)
+{
+    Py_XSETREF(self->owner, Py_NewRef(Py_None));
+    Py_XSETREF(self->target, Py_NewRef(Py_None));
+    return 0;
+}
+
+static void entry_dealloc(Entry *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(self->owner);
+    Py_XDECREF(self->name);
+    Py_XDECREF(self->target);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -364,7 +460,43 @@ static PyType_Spec bound_spec = {
     .slots = bound_slots,
 };
 
-/* The versions that this processor runs, the widest first. */
+enum { MOST_VERSIONS = 4 };
+static Version version_interpreted; /* the baseline without machine code */
+
+static PyMethodDef entry_methods[] = {
+    {"__reduce__", METHOD(entry_reduce), METH_NOARGS, "__reduce__($self, /)\n--\n\nPickles."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef entry_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Entry, call), READONLY, NULL},
+    {"target", T_OBJECT_EX, offsetof(Entry, target), 0, "What a call goes to."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot entry_slots[] = {
+    SLOT(Py_tp_new, entry_new),
+    SLOT(Py_tp_init, entry_init),
+    SLOT(Py_tp_call, PyVectorcall_Call),
+    SLOT(Py_tp_repr, entry_repr),
+    SLOT(Py_tp_traverse, entry_traverse),
+    SLOT(Py_tp_clear, entry_clear),
+    SLOT(Py_tp_dealloc, entry_dealloc),
+    SLOT(Py_tp_methods, entry_methods),
+    SLOT(Py_tp_members, entry_members),
+    SLOT(Py_tp_doc, "Entry(owner, name, target)\n--\n\nCalls its target."),
+    {0, NULL},
+};
+
+static PyType_Spec entry_spec = {
+    .name = "autograd._native.program.Entry",
+    .basicsize = sizeof(Entry),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL |
+             Py_TPFLAGS_BASETYPE,
+    .slots = entry_slots,
+};
+
+/* The versions that this processor runs, the fastest first. */
 static int list_versions(const Version *versions[])
 {
     int count = 0;
@@ -379,17 +511,20 @@ static int list_versions(const Version *versions[])
     }
 #endif
     versions[count++] = &version_baseline;
+    version_interpreted = version_baseline;
+    version_interpreted.name = "interpreted";
+    versions[count++] = &version_interpreted;
     return count;
 }
 
 static PyObject *function_use(PyObject *Py_UNUSED(module), PyObject *name)
 {
-    const Version *versions[3];
+    const Version *versions[MOST_VERSIONS];
     const int count = list_versions(versions);
     for (int i = 0; i < count; i++) {
-        if (PyUnicode_Check(name) &&
-            !PyUnicode_CompareWithASCIIString(name, versions[i]->name)) {
+        if (is_name(name, versions[i]->name)) {
             version = versions[i];
+            use_machine_code = version != &version_interpreted;
             Py_RETURN_NONE;
         }
     }
@@ -431,7 +566,7 @@ static int add(PyObject *module, const char *name, PyObject *object)
 
 static PyObject *version_names(void)
 {
-    const Version *versions[3];
+    const Version *versions[MOST_VERSIONS];
     const int count = list_versions(versions);
     PyObject *names = PyTuple_New(count);
     for (int i = 0; names && i < count; i++) {
@@ -485,8 +620,10 @@ PyMODINIT_FUNC PyInit_program(void)
     }
     program_type = (PyTypeObject *)PyType_FromSpec(&program_spec);
     bound_type = (PyTypeObject *)PyType_FromSpec(&bound_spec);
+    PyObject *entry_type = PyType_FromSpec(&entry_spec);
     if (!bound_type || find_engine() < 0 ||
         add(module, "Program", (PyObject *)program_type) < 0 ||
+        add(module, "Entry", entry_type) < 0 ||
         add(module, "versions", version_names()) < 0 ||
         add(module, "row_texts", row_texts()) < 0) {
         Py_CLEAR(module);

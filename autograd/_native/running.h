@@ -18,6 +18,7 @@ typedef struct {
     vectorcallfunc call;
     Program *program;
     Plan plan;
+    Machine machine;
     Py_ssize_t argument_count, leaf_count, held_capacity;
     Spec *arguments;
     char *mapped; /* by argument */
