@@ -29,7 +29,7 @@ class Checkpoint:
     def keep(self) -> None:
         """Note the state of now."""
         self._kept = (
-            self.numbers(),
+            [parameter.data for parameter in self._parameters.values()],
             {name: part.state_dict() for name, part in self._parts.items()},
             len(self._history),
         )
@@ -41,8 +41,8 @@ class Checkpoint:
     def restore(self) -> None:
         """Bring everything back to the state noted."""
         numbers, states, epochs = self._kept
-        for name, parameter in self._parameters.items():
-            parameter.data = numbers[name]
+        for parameter, number in zip(self._parameters.values(), numbers, strict=True):
+            parameter.data = number
         for name, part in self._parts.items():
             part.load_state_dict(states[name])
         del self._history.records[epochs:]
@@ -50,7 +50,8 @@ class Checkpoint:
     def save(self, path: PathLike) -> None:
         """Write the state noted into a file; see `save_state`."""
         numbers, states, _ = self._kept
-        save_state({"model": numbers, "history": self._history.state_dict(), **states}, path)
+        model = dict(zip(self._parameters, numbers, strict=True))
+        save_state({"model": model, "history": self._history.state_dict(), **states}, path)
 
     def load(self, path: PathLike) -> None:
         """Go on from a file: wholly, or on an error not at all.

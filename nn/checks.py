@@ -28,10 +28,8 @@ def real(name: str, x: object, **bounds: float) -> float:
         TypeError: if x is no real number; a bool is none.
         ValueError: if x is nan, infinite or out of bounds.
     """
-    wanted = " and ".join(f"{_BOUNDS[bound][1]} {limit:g}" for bound, limit in bounds.items())
-    allowed = f"{name} must be a finite number {wanted}".rstrip()
-    if isinstance(x, bool) or not isinstance(x, numbers.Real):
-        raise TypeError(f"{allowed}, received the {type(x).__name__} {x!r}")
+    if isinstance(x, bool) or not isinstance(x, (float, numbers.Real)):  # the last is slow
+        raise TypeError(f"{_allowed(name, bounds)}, received the {type(x).__name__} {x!r}")
     try:
         number = float(x)
     except OverflowError:  # an integer beyond all floats
@@ -39,8 +37,13 @@ def real(name: str, x: object, **bounds: float) -> float:
     if not math.isfinite(number) or not all(
         _BOUNDS[bound][0](number, limit) for bound, limit in bounds.items()
     ):
-        raise ValueError(f"{allowed}, received {x!r}")
+        raise ValueError(f"{_allowed(name, bounds)}, received {x!r}")
     return number
+
+
+def _allowed(name: str, bounds: dict[str, float]) -> str:
+    wanted = " and ".join(f"{_BOUNDS[bound][1]} {limit:g}" for bound, limit in bounds.items())
+    return f"{name} must be a finite number {wanted}".rstrip()
 
 
 def whole(name: str, x: object, at_least: int) -> int:

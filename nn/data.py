@@ -13,8 +13,9 @@ from nn.generators import Generator, gauss, generator_or_new
 Data = tuple[list[Any], list[Any]]
 """Points and their labels, one for each point.
 
-A point is a list of numbers, or as an image a list of rows; a label is a number, such as 0 or 1 or
-the index of a class, or a list of numbers.
+A point is a list of numbers, or as an image a list of rows, or as a sequence a list of steps, which
+may be longer or shorter than others; a label is a number, such as 0 or 1 or the index of a class,
+or a list of numbers.
 """
 
 
@@ -27,7 +28,7 @@ def checked(name: str, data: Any) -> Data:
     Raises:
         TypeError: if it is no pair of lists, or holds anything but numbers.
         ValueError: if it is empty, there is not one label for each point, the points or the
-            labels are not all of one shape, or a number is nan or infinite.
+            labels are not all nested equally deep, or a number is nan or infinite.
     """
     points, labels = paired(name, data)
     points = _tables(f"{name}: points", points, checks.real)
@@ -173,20 +174,26 @@ def _vectors(name: str, items: Any) -> list[list[float]]:
     is_table = checks.is_list(items) and len(items) and all(map(checks.is_list, items))
     if not is_table or any(not len(item) or any(map(checks.is_list, item)) for item in items):
         raise ValueError(f"{name} must be a list of lists of numbers, received {items!r}")
-    return _tables(name, items, checks.real)
+    found = _tables(name, items, checks.real)
+    _check_alike(name, found, len, "have one shape")
+    return found
 
 
 def _tables(name: str, items: Any, number: Callable[[str, Any], float]) -> list[Any]:
-    """The items as nested lists of plain numbers, all of one shape."""
+    """The items as nested lists of plain numbers, all nested equally deep."""
     found = [_table(f"{name}[{i}]", item, number) for i, item in enumerate(items)]
-    shapes = list(map(_shape, found))
-    for i, shape in enumerate(shapes):
-        if shape != shapes[0]:
+    _check_alike(name, found, _depth, "be nested equally deep")
+    return found
+
+
+def _check_alike(name: str, items: list[Any], trait: Callable[[Any], int], wanted: str) -> None:
+    traits = list(map(trait, items))
+    for i, found in enumerate(traits):
+        if found != traits[0]:
             raise ValueError(
-                f"{name} must all have one shape, received {items[0]!r} at place 0 and "
+                f"{name} must all {wanted}, received {items[0]!r} at place 0 and "
                 f"{items[i]!r} at place {i}"
             )
-    return found
 
 
 def _table(name: str, item: Any, number: Callable[[str, Any], float]) -> Any:
@@ -201,8 +208,20 @@ def _number(name: str, x: Any) -> float:
     return int(x) if isinstance(x, Integral) else number
 
 
-def _shape(item: Any) -> list[Any] | None:
-    return [_shape(part) for part in item] if isinstance(item, list) else None  # pyright: ignore
+def _depth(item: Any) -> int:
+    return 1 + max(map(_depth, item), default=0) if checks.is_list(item) else 0
+
+
+_PLAIN = {float, int}
+
+
+def structure(item: Any) -> Any:
+    """How the lists of an item nest, and how long they are; it can be compared and hashed."""
+    if not checks.is_list(item):
+        return None
+    if _PLAIN.issuperset(map(type, item)):  # as most lists are
+        return len(item)
+    return tuple(map(structure, item))
 
 
 # Data sets. Samples of different kinds take turns, so that each part of a data set holds them all.

@@ -45,7 +45,7 @@ def evaluate(
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if the data are empty, differ in shape or hold nan or inf.
+        ValueError: if the data are empty, differ in depth or hold nan or inf.
     """
     check_module(model)
     checks.function("loss", loss, "nn.MSELoss()")

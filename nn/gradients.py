@@ -3,6 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
+from autograd import Value
 from nn import checks
 from nn.module import Module, check_module
 
@@ -24,13 +25,18 @@ def clip_grad_norm_(parameters: Any, max_norm: float) -> float:
         ValueError: if a gradient is inf or nan: no factor would help.
     """
     leaves = checks.leaves("parameters", parameters)
-    max_norm = checks.real("max_norm", max_norm, at_least=0.0)
-    norm = math.hypot(*(parameter.grad for parameter in leaves))
+    return clip_by_norm(leaves, checks.real("max_norm", max_norm, at_least=0.0))
+
+
+def clip_by_norm(leaves: list[Value], max_norm: float) -> float:
+    """As `clip_grad_norm_`, given what has been checked."""
+    norm = math.hypot(*[parameter.grad for parameter in leaves])
     if not math.isfinite(norm):
         raise ValueError(f"gradients must be finite to be clipped by norm, their norm is {norm}")
     if norm > max_norm:
+        factor = max_norm / norm
         for parameter in leaves:
-            parameter.grad *= max_norm / norm
+            parameter.grad *= factor
     return norm
 
 
@@ -42,9 +48,13 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
         clip_value: the largest absolute value allowed.
     """
     leaves = checks.leaves("parameters", parameters)
-    clip_value = checks.real("clip_value", clip_value, at_least=0.0)
+    clip_by_value(leaves, checks.real("clip_value", clip_value, at_least=0.0))
+
+
+def clip_by_value(leaves: list[Value], largest: float) -> None:
+    """As `clip_grad_value_`, given what has been checked."""
     for parameter in leaves:
-        parameter.grad = max(min(parameter.grad, clip_value), -clip_value)
+        parameter.grad = max(min(parameter.grad, largest), -largest)
 
 
 class GradientStatistics(NamedTuple):

@@ -44,6 +44,10 @@ class Loss(Module):
         """Whether that of many samples is the sum of theirs; else it is the mean."""
         return self.reduction in ("sum", "half_sum")
 
+    def count(self, targets: list[Any]) -> int:
+        """How many terms there are for the targets of so many samples."""
+        return len(targets)
+
     def reduce(self, terms: list[Any]) -> Any:
         """The terms as one number."""
         return REDUCTIONS[self.reduction](terms)
@@ -68,6 +72,10 @@ class _PairwiseLoss(Loss):
 
     term: Callable[[Any, Any], Any]
     """The loss of one prediction, given its target."""
+
+    def count(self, targets: list[Any]) -> int:
+        """How many terms there are for the targets of so many samples: one for each number."""
+        return len(_pairs(targets, targets)) if checks.is_list(targets[0]) else len(targets)
 
     def forward(self, predictions: Any, targets: Any) -> Any:
         """The loss.

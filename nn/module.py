@@ -35,19 +35,19 @@ class Module:
 
     def named_parameters(self, recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Each Parameter once, with its name; without recurse only those in no other module."""
-        for name, item in _walk(self, recurse):
+        for prefix, key, item in _walk(self, recurse):
             if isinstance(item, Parameter):
-                yield name, item
+                yield f"{prefix}{key}", item
 
     def parameters(self) -> Iterator[Parameter]:
         """Each Parameter once, in the order of the attributes."""
-        return (item for _, item in _walk(self) if isinstance(item, Parameter))
+        return (item for _, _, item in _walk(self) if isinstance(item, Parameter))
 
     def named_modules(self) -> "Iterator[tuple[str, Module]]":
         """The module itself under the name "", then each module below it once."""
-        for name, item in _walk(self):
+        for prefix, key, item in _walk(self):
             if isinstance(item, Module):
-                yield name, item
+                yield f"{prefix}{key}", item
 
     def modules(self) -> "Iterator[Module]":
         """The module itself, then each module below it once."""
@@ -55,9 +55,9 @@ class Module:
 
     def named_children(self) -> "Iterator[tuple[str, Module]]":
         """The modules directly below it."""
-        for name, item in _walk(self, recurse=False):
+        for prefix, key, item in _walk(self, recurse=False):
             if isinstance(item, Module) and item is not self:
-                yield name, item
+                yield f"{prefix}{key}", item
 
     def children(self) -> "Iterator[Module]":
         """The modules directly below it."""
@@ -155,23 +155,24 @@ def check_module(model: object) -> None:
         raise TypeError(f"model must be a Module, received the {type(model).__name__} {model!r}")
 
 
-def _walk(root: Module, recurse: bool = True) -> Iterator[tuple[str, object]]:
-    """What the attributes of a module lead to, each object once, by name; the root comes first.
+def _walk(root: Module, recurse: bool = True) -> Iterator[tuple[str, Any, object]]:
+    """What the attributes of a module lead to, each object once; the root comes first.
 
-    Without recurse the other modules are met, but not entered.
+    Without recurse the other modules are met, but not entered. The name of an object comes in two
+    parts, prefix and key, for most walks are not after names.
     """
     met = dict[int, object]()  # the objects too, so that none is freed and its id used again
-    stack: list[Iterator[tuple[str, object]]] = [iter([("", root)])]
+    stack: list[tuple[str, Iterator[tuple[Any, object]]]] = [("", iter([("", root)]))]
     while stack:
-        for name, item in stack[-1]:
+        prefix, parts = stack[-1]
+        for key, item in parts:
             if id(item) in met:
                 continue
             met[id(item)] = item
-            yield name, item
+            yield prefix, key, item
             is_entered = recurse or item is root or not isinstance(item, Module)
-            if is_entered and not isinstance(item, Value) and (parts := _parts(item)):
-                prefix = f"{name}." if name else ""
-                stack.append(iter([(f"{prefix}{key}", part) for key, part in parts]))
+            if is_entered and not isinstance(item, Value) and (inner := _parts(item)):
+                stack.append(("" if item is root else f"{prefix}{key}.", iter(inner)))
                 break
         else:
             stack.pop()

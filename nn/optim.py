@@ -1,16 +1,33 @@
 """Optimisers: how the gradients of Parameters change them, as in `torch.optim`."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from itertools import chain, groupby, repeat
 from typing import Any, ClassVar
 
-from autograd import Value
+import autograd
+from autograd import Value, sqrt
 from nn import checks
+
+Column = list[float]
+"""A number for each of some Parameters."""
+
+Number = Any
+"""A float; where a formula is traced, a Value."""
+
+Rule = Callable[..., tuple[Number, ...]]
+"""One of the formulas at the end."""
 
 _SIGNED = ("momentum_buffer", "exp_avg")
 """The buffers that may be negative; the others hold sums of squares and counts."""
+
+_LEAST = 5e-324
+"""In place of eps = 0: so the quotient of 0 and 0, the step where no gradient ever was, is 0."""
+
+_FEW = 16
+"""Below so many Parameters a step is short anyway; no program is made, and NumPy not imported."""
 
 
 class Optimizer(ABC):
@@ -59,13 +76,36 @@ class Optimizer(ABC):
 
     def step(self) -> None:
         """Change every Parameter that is not frozen, once."""
-        for i, parameter in enumerate(self.params):
-            if parameter.requires_grad:
-                parameter.data = self._updated(i, parameter.data, parameter.grad)
+        columns = list(self._buffers.values())
+        for run in self._runs():
+            params = self.params[run]
+            numbers, *remembered = self._updated(
+                [parameter.data for parameter in params],
+                [parameter.grad for parameter in params],
+                *(column[run] for column in columns),
+            )
+            for parameter, number in zip(params, numbers, strict=True):
+                parameter.data = number
+            for column, part in zip(columns, remembered, strict=True):
+                column[run] = part
 
-    def numbers(self) -> Iterator[float]:
+    def _runs(self) -> list[slice]:
+        """Where Parameters in a row are not frozen and have made equally many steps."""
+        required = [parameter.requires_grad for parameter in self.params]
+        steps = self._buffers.get("step", [0.0] * len(required))
+        if all(required) and steps.count(steps[0]) == len(steps):
+            return [slice(None)]
+        runs, start = list[slice](), 0
+        for (is_trained, _), members in groupby(zip(required, steps, strict=True)):
+            end = start + sum(1 for _ in members)
+            if is_trained:
+                runs.append(slice(start, end))
+            start = end
+        return runs
+
+    def numbers(self) -> Column:
         """The numbers of the Parameters, then those of all buffers."""
-        return chain((parameter.data for parameter in self.params), *self._buffers.values())
+        return list(chain([parameter.data for parameter in self.params], *self._buffers.values()))
 
     def __repr__(self) -> str:
         settings = {"lr": self.lr, **{name: getattr(self, name) for name in self.hyperparameters}}
@@ -73,8 +113,8 @@ class Optimizer(ABC):
         return f"{type(self).__name__}({len(self.params)} params, {shown})"
 
     @abstractmethod
-    def _updated(self, i: int, w: float, g: float) -> float:
-        """The new number of the Parameter at place i, from its number and its gradient."""
+    def _updated(self, *columns: Column) -> Iterable[Column]:
+        """The new numbers and buffers of a run, given its numbers, gradients and buffers."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next steps depend on but the Parameters themselves; fit for JSON."""
@@ -162,13 +202,10 @@ class SGD(Optimizer):
         if self.nesterov and not self.momentum:
             raise ValueError(f"momentum must be > 0 with nesterov, received {momentum!r}")
 
-    def _updated(self, i: int, w: float, g: float) -> float:
-        g += self.weight_decay * w
-        inside, outside = (self.lr, 1.0) if self.momentum_form == "classical" else (1.0, self.lr)
-        velocities = self._buffers["momentum_buffer"]
-        velocities[i] = self.momentum * velocities[i] + inside * g
-        ahead = self.momentum * velocities[i] + inside * g
-        return w - outside * (ahead if self.nesterov else velocities[i])
+    def _updated(self, *columns: Column) -> Iterable[Column]:
+        rates = (self.lr, 1.0) if self.momentum_form == "classical" else (1.0, self.lr)
+        rule = _nesterov if self.nesterov else _descent
+        return _each(rule, columns, self.weight_decay, self.momentum, *rates)
 
 
 class Adagrad(Optimizer):
@@ -187,11 +224,8 @@ class Adagrad(Optimizer):
         super().__init__(params, lr, weight_decay)
         self.eps = checks.real("eps", eps, at_least=0.0)
 
-    def _updated(self, i: int, w: float, g: float) -> float:
-        g += self.weight_decay * w
-        sums = self._buffers["sum"]
-        sums[i] += g * g
-        return w - self.lr * _quotient(g, math.sqrt(sums[i]) + self.eps)
+    def _updated(self, *columns: Column) -> Iterable[Column]:
+        return _each(_adagrad, columns, self.lr, self.weight_decay, self.eps or _LEAST)
 
 
 class RMSprop(Optimizer):
@@ -212,11 +246,9 @@ class RMSprop(Optimizer):
         self.alpha = checks.real("alpha", alpha, at_least=0.0, below=1.0)
         self.eps = checks.real("eps", eps, at_least=0.0)
 
-    def _updated(self, i: int, w: float, g: float) -> float:
-        g += self.weight_decay * w
-        squares = self._buffers["square_avg"]
-        squares[i] = self.alpha * squares[i] + (1.0 - self.alpha) * g * g
-        return w - self.lr * _quotient(g, math.sqrt(squares[i]) + self.eps)
+    def _updated(self, *columns: Column) -> Iterable[Column]:
+        shared = self.lr, self.weight_decay, self.alpha, self.eps or _LEAST
+        return _each(_rmsprop, columns, *shared)
 
 
 class Adam(Optimizer):
@@ -242,17 +274,18 @@ class Adam(Optimizer):
         self.betas = tuple(checks.real("betas", beta, at_least=0.0, below=1.0) for beta in betas)
         self.eps = checks.real("eps", eps, at_least=0.0)
 
-    def _updated(self, i: int, w: float, g: float) -> float:
-        return self._adapted(i, w, g + self.weight_decay * w)
+    def _updated(self, *columns: Column) -> Iterable[Column]:
+        numbers, gradients, steps, means, squares = columns
+        (beta1, beta2), step = self.betas, steps[0] + 1.0  # the same in all of a run
+        shared = self.lr, *self._decays(), beta1, beta2, self.eps or _LEAST
+        corrections = 1.0 - beta1**step, 1.0 - beta2**step
+        columns = numbers, gradients, means, squares
+        numbers, means, squares = _each(_adam, columns, *shared, *corrections)
+        return numbers, [step] * len(numbers), means, squares
 
-    def _adapted(self, i: int, w: float, g: float) -> float:
-        (beta1, beta2), (steps, means, squares) = self.betas, self._buffers.values()
-        steps[i] += 1.0
-        means[i] = beta1 * means[i] + (1.0 - beta1) * g
-        squares[i] = beta2 * squares[i] + (1.0 - beta2) * g * g
-        mean = means[i] / (1.0 - beta1 ** steps[i])
-        square = squares[i] / (1.0 - beta2 ** steps[i])
-        return w - self.lr * _quotient(mean, math.sqrt(square) + self.eps)
+    def _decays(self) -> tuple[float, float]:
+        """How much of a Parameter is added to its gradient, and how much is taken off itself."""
+        return self.weight_decay, 0.0
 
 
 class AdamW(Adam):
@@ -271,10 +304,68 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def _updated(self, i: int, w: float, g: float) -> float:
-        return self._adapted(i, w - self.lr * self.weight_decay * w, g)
+    def _decays(self) -> tuple[float, float]:
+        return 0.0, self.lr * self.weight_decay
 
 
-def _quotient(numerator: float, denominator: float) -> float:
-    """The quotient; with eps = 0 and no gradient, where both are 0, it is 0."""
-    return numerator / denominator if denominator else numerator
+# The formulas, each for one Parameter: its number w, its gradient g and what is remembered of it,
+# then what all Parameters share. They return the new number and what is to be remembered.
+
+
+def _descent(w: Number, g: Number, v: Number, *shared: Number) -> tuple[Number, ...]:
+    decay, momentum, inside, outside = shared
+    v = momentum * v + inside * (g + decay * w)
+    return w - outside * v, v
+
+
+def _nesterov(w: Number, g: Number, v: Number, *shared: Number) -> tuple[Number, ...]:
+    decay, momentum, inside, outside = shared
+    g = inside * (g + decay * w)
+    v = momentum * v + g
+    return w - outside * (momentum * v + g), v
+
+
+def _adagrad(w: Number, g: Number, s: Number, *shared: Number) -> tuple[Number, ...]:
+    lr, decay, eps = shared
+    g = g + decay * w
+    s = s + g * g
+    return w - lr * (g / (sqrt(s) + eps)), s
+
+
+def _rmsprop(w: Number, g: Number, s: Number, *shared: Number) -> tuple[Number, ...]:
+    lr, decay, alpha, eps = shared
+    g = g + decay * w
+    s = alpha * s + (1.0 - alpha) * g * g
+    return w - lr * (g / (sqrt(s) + eps)), s
+
+
+def _adam(w: Number, g: Number, m: Number, v: Number, *shared: Number) -> tuple[Number, ...]:
+    lr, decay, shrinkage, beta1, beta2, eps, mean_correction, square_correction = shared
+    g = g + decay * w
+    m = beta1 * m + (1.0 - beta1) * g
+    v = beta2 * v + (1.0 - beta2) * g * g
+    adapted = (m / mean_correction) / (sqrt(v / square_correction) + eps)
+    return w - shrinkage * w - lr * adapted, m, v
+
+
+# How they are applied.
+
+
+def _each(rule: Rule, columns: Sequence[Column], *shared: float) -> list[Column]:
+    """What the rule gives for each row of the columns, again as columns."""
+    many = len(columns[0]) >= _FEW
+    if many and (program := _program(rule, len(columns), len(shared))):
+        return [column.tolist() for column in program(*columns, *shared)]
+    rows = map(rule, *columns, *map(repeat, shared))
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+@cache
+def _program(rule: Rule, columns: int, shared: int) -> Any:
+    """The rule compiled; None where the rule itself is faster, or NumPy missing for the results.
+
+    The bits are the same, since a rule has nothing but + - * / and √.
+    """
+    if autograd.engine == "python" or find_spec("numpy") is None:
+        return None
+    return autograd.compile(rule, in_axes=(0,) * columns + (None,) * shared)

@@ -8,7 +8,7 @@ from typing import Any
 import autograd
 from autograd import MissingExtraError, TraceError, Value
 from nn import checks
-from nn.data import Data
+from nn.data import Data, structure
 from nn.evaluation import LossFunction, numbers, outputs
 from nn.losses import Loss
 from nn.module import Module
@@ -19,7 +19,12 @@ Pass = Callable[[list[Any], list[Any]], tuple[float, list[Any]]]
 
 
 def chosen(
-    compile: bool | None, model: Module, loss: LossFunction, data: Data, with_outputs: bool
+    compile: bool | None,
+    model: Module,
+    loss: LossFunction,
+    data: Data,
+    with_outputs: bool,
+    augmented: bool = False,
 ) -> Pass:
     """The pass that `fit` takes.
 
@@ -30,6 +35,7 @@ def chosen(
         loss: called with the outputs and the labels of a batch.
         data: all samples that will come, each one by itself.
         with_outputs: whether the outputs are wanted.
+        augmented: whether other points will come in place of these.
 
     Raises:
         TypeError, TraceError, MissingExtraError: if compile is True and it cannot be done.
@@ -39,7 +45,7 @@ def chosen(
         wanted = autograd.engine == "native" and all(map(_is_ours, [loss, *model.modules()]))
     if wanted:
         try:
-            return CompiledPass(model, loss, data, with_outputs)
+            return CompiledPass(model, loss, data, with_outputs, augmented)
         except (TraceError, MissingExtraError):
             if compile:
                 raise
@@ -69,17 +75,45 @@ class EagerPass:
         return loss.item(), numbers(found)
 
 
-class CompiledPass:
-    """The pass as a program that is traced from the first sample.
+@dataclass(frozen=True, eq=False)
+class _Program:
+    """The pass of samples of one structure."""
 
-    It is traced again when a setting of a module has changed, or, as `backward` of a compiled
+    loss: Any
+    outputs: Any
+    drawing: list[Dropout]
+    """Which dropout draws, for each number drawn."""
+
+    def draws(self) -> list[float]:
+        """What the dropouts draw for one sample."""
+        return [dropout.generator.random() for dropout in self.drawing]
+
+    def __call__(
+        self, points: list[Any], labels: list[Any], draws: list[list[float]], share: float
+    ) -> tuple[float, list[Any]]:
+        """The loss times the share, with gradients accordingly, and the outputs if wanted."""
+        found = _by_sample(self.outputs(points, labels, draws)) if self.outputs else []
+        return self.loss.backward(points, labels, draws, share), found
+
+
+class CompiledPass:
+    """The pass as programs: one for each structure of samples, such as each length of sequences.
+
+    They are traced anew when a setting of a module has changed, or, as `backward` of a compiled
     function does by itself, when a Parameter was frozen or unfrozen: a callback may do both.
 
     The numbers that a `Dropout` draws are inputs of the program. They are drawn in the order in
     which the modules would draw them, from the generators of these.
     """
 
-    def __init__(self, model: Module, loss: LossFunction, data: Data, with_outputs: bool) -> None:
+    def __init__(
+        self,
+        model: Module,
+        loss: LossFunction,
+        data: Data,
+        with_outputs: bool,
+        augmented: bool = False,
+    ) -> None:
         if not isinstance(loss, Loss):
             raise TypeError(
                 "compile=True needs a loss of nn, such as nn.MSELoss(), which is the mean or the "
@@ -87,21 +121,23 @@ class CompiledPass:
             )
         self._model = model
         self._loss = loss
-        self._samples = data
+        self._samples = _by_structure(*data)
+        self._are_alike = len(self._samples) == 1 and not augmented
         self._with_outputs = with_outputs
         self._modules = list(model.modules())
         self._dropouts = [module for module in self._modules if isinstance(module, Dropout)]
         self._compile()
-        self([data[0][0]], [data[1][0]], [[0.5] * len(self._drawing)])  # traces
-        model.zero_grad()
+        try:
+            for (point, *_), (label, *_) in self._samples.values():
+                program = self._program(point, label)
+                program([point], [label], [[0.5] * len(program.drawing)], 1.0)  # traces
+        finally:
+            model.zero_grad()
 
     def _compile(self) -> None:
         """Make the programs of the model as it is now; their first call traces them."""
         self._compiled_settings = self._settings()
-        reduce = "sum" if self._loss.is_sum else "mean"
-        self._losses = autograd.compile(self._loss_of_sample, in_axes=0, reduce=reduce)
-        self._outputs = autograd.compile(self._outputs_of_sample, in_axes=0)
-        self._drawing = self._tried(*self._samples)
+        self._programs = {key: self._made(*samples) for key, samples in self._samples.items()}
 
     def _settings(self) -> list[Any]:
         """What a program takes as it was when it was traced, and may change during a training."""
@@ -110,16 +146,54 @@ class CompiledPass:
             for module in self._modules
         ]
 
-    def __call__(
-        self, points: list[Any], labels: list[Any], draws: list[list[float]] | None = None
-    ) -> tuple[float, list[Any]]:
-        """The loss and the outputs; draws are what the dropouts draw for each sample."""
+    def __call__(self, points: list[Any], labels: list[Any]) -> tuple[float, list[Any]]:
+        """The loss and the outputs."""
         if self._settings() != self._compiled_settings:
             self._compile()
-        if draws is None:
-            draws = [[dropout.generator.random() for dropout in self._drawing] for _ in points]
-        found = _by_sample(self._outputs(points, labels, draws)) if self._with_outputs else []
-        return self._losses.backward(points, labels, draws), found
+        programs = self._chosen(points, labels)
+        draws: list[list[float]] = (
+            [program.draws() for program in programs] if self._dropouts else [[]] * len(points)
+        )
+        if len({*programs}) == 1:
+            return programs[0](points, labels, draws, 1.0)
+        return self._joined(programs, points, labels, draws)
+
+    def _joined(
+        self, programs: list[_Program], points: list[Any], labels: list[Any], draws: list[Any]
+    ) -> tuple[float, list[Any]]:
+        """The pass of samples of different structures, each with the program at its place."""
+        total, found = 0.0, [None] * len(points)
+        for program in dict.fromkeys(programs):
+            places = [i for i, other in enumerate(programs) if other is program]
+            xs, targets, drawn = ([ys[i] for i in places] for ys in (points, labels, draws))
+            counts = self._loss.count(targets), self._loss.count(labels)
+            share = 1.0 if self._loss.is_sum else counts[0] / counts[1]
+            loss, ys = program(xs, targets, drawn, share)
+            total += loss
+            for i, y in zip(places, ys, strict=False):  # there may be none
+                found[i] = y
+        return total, found if self._with_outputs else []
+
+    def _chosen(self, points: list[Any], labels: list[Any]) -> list[_Program]:
+        """The program of each sample."""
+        if self._are_alike:
+            return [*self._programs.values()] * len(points)
+        return [self._program(*sample) for sample in zip(points, labels, strict=True)]
+
+    def _program(self, point: Any, label: Any) -> _Program:
+        """The program of a sample, which is made if there is none."""
+        key = structure((point, label))
+        if key not in self._programs:
+            self._programs[key] = self._made([point], [label])
+        return self._programs[key]
+
+    def _made(self, points: list[Any], labels: list[Any]) -> _Program:
+        """A program for these samples, all of one structure; its first call traces it."""
+        reduce = "sum" if self._loss.is_sum else "mean"
+        loss = autograd.compile(self._loss_of_sample, in_axes=(0, 0, 0, None), reduce=reduce)
+        outputs = autograd.compile(self._outputs_of_sample, in_axes=0)
+        drawing = self._tried(points, labels)
+        return _Program(loss, outputs if self._with_outputs else None, drawing)
 
     def _tried(self, points: list[Any], labels: list[Any]) -> list[Dropout]:
         """Run the first sample, and try all labels; which dropout draws, for each number drawn."""
@@ -140,8 +214,8 @@ class CompiledPass:
         with self._drawn_by(lambda _: next(source)):
             return outputs(self._model, [point], [label])[0]
 
-    def _loss_of_sample(self, point: Any, label: Any, draws: Iterable[Any]) -> Any:
-        return self._loss([self._outputs_of_sample(point, label, draws)], [label])
+    def _loss_of_sample(self, point: Any, label: Any, draws: Iterable[Any], share: Any) -> Any:
+        return share * self._loss([self._outputs_of_sample(point, label, draws)], [label])
 
     @contextmanager
     def _drawn_by(self, draw: Callable[[Dropout], Any]) -> Generator[None]:
@@ -166,6 +240,16 @@ class _Source:
     def random(self) -> Any:
         """A number between 0 and 1."""
         return self.draw(self.dropout)
+
+
+def _by_structure(points: list[Any], labels: list[Any]) -> dict[Any, Data]:
+    """The samples of each structure, in their order."""
+    found = dict[Any, Data]()
+    for point, label in zip(points, labels, strict=True):
+        xs, targets = found.setdefault(structure((point, label)), ([], []))
+        xs.append(point)
+        targets.append(label)
+    return found
 
 
 def _by_sample(columns: Any) -> list[Any]:

@@ -5,14 +5,15 @@ import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, cast
 
-from autograd import MissingExtraError, Value
+from autograd import AutogradError, MissingExtraError, Value
 from nn import checks, generators, init, passes
 from nn.checkpoints import Checkpoint
 from nn.data import Data, batches, checked
 from nn.evaluation import LossFunction, Metrics, checked_metrics, evaluated, measured
-from nn.gradients import clip_grad_norm_, clip_grad_value_
+from nn.gradients import clip_by_norm, clip_by_value
 from nn.history import History, Record, described
 from nn.losses import Loss
 from nn.module import Module, check_module
@@ -98,22 +99,28 @@ class _DivergedError(Exception):
 class Step:
     """One step of gradient descent: forward and backward pass, update."""
 
-    run: Pass
+    make: Callable[[], Pass]
     optimizer: Optimizer
     penalty: Callable[[], Any] | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
 
+    @cached_property
+    def run(self) -> Pass:
+        """Made for the first batch: then an interrupted tracing is an interrupted epoch."""
+        return self.make()
+
     def __call__(self, points: list[Any], labels: list[Any]) -> tuple[float, list[Any]]:
         """Learn from one batch; the loss without the penalty, and the outputs, before the step."""
+        run = self.run  # before zero_grad(), for tracing leaves gradients behind
         self.optimizer.zero_grad()
-        loss, found = self.run(points, labels)
+        loss, found = run(points, labels)
         _refuse_nonfinite("the loss", [loss, self._add_penalty()])
-        _refuse_nonfinite("a gradient", (parameter.grad for parameter in self.optimizer.params))
+        _refuse_nonfinite("a gradient", [parameter.grad for parameter in self.optimizer.params])
         if self.clip_norm is not None:
-            clip_grad_norm_(self.optimizer.params, self.clip_norm)
+            clip_by_norm(self.optimizer.params, self.clip_norm)
         if self.clip_value is not None:
-            clip_grad_value_(self.optimizer.params, self.clip_value)
+            clip_by_value(self.optimizer.params, self.clip_value)
         self.optimizer.step()
         return loss, found
 
@@ -131,7 +138,9 @@ class Step:
         return penalty.item()
 
 
-def _refuse_nonfinite(what: str, xs: Iterable[float]) -> None:
+def _refuse_nonfinite(what: str, xs: list[float]) -> None:
+    if math.isfinite(sum(xs)):  # then each of them is; found much faster
+        return
     for x in xs:
         if not math.isfinite(x):
             raise _DivergedError(f"{what} turned {x}")
@@ -162,21 +171,22 @@ class _Epoch:
 
     def _train(self) -> Record:
         ys, targets = list[Any](), list[Any]()
-        total = 0.0
+        total, terms = 0.0, self._terms(self.data[1])
         for points, labels in batches(self.data, self.batch_size, self.generator, self.shuffle):
             if self.augment is not None:
                 points = [self.augment(point, self.generator) for point in points]
             loss, found = self.step(points, labels)
-            total += loss * self._weight(len(labels))
+            total += loss * (self._terms(labels) / terms)
             ys += found
             targets += labels
         _refuse_nonfinite("a Parameter or buffer", self.step.optimizer.numbers())
         return {"train_loss": total, **measured(self.metrics, ys, targets)}
 
-    def _weight(self, samples: int) -> float:
-        """How much the loss of a batch counts: its share of the samples, if it is a mean."""
-        is_sum = isinstance(self.loss, Loss) and self.loss.is_sum
-        return 1.0 if is_sum else samples / len(self.data[0])
+    def _terms(self, labels: list[Any]) -> int:
+        """Of how many terms the loss is the mean; 1 where it is a sum."""
+        if not isinstance(self.loss, Loss):
+            return len(labels)
+        return 1 if self.loss.is_sum else self.loss.count(labels)
 
     def _validate(self, data: Data) -> Record:
         found = evaluated(self.model, self.modules, self.loss, data, self.metrics)
@@ -214,15 +224,16 @@ def fit(
 
     Ctrl-C, and a loss, gradient or Parameter that turns nan or inf, end the training: model and
     optimizer are then as after the last complete epoch, and `History.stopped` says why. So they are
-    after any error in an epoch, which goes on to the caller. At the end the model is in use, not in
-    training, so that `Dropout` drops nothing.
+    after any error in an epoch, which goes on to the caller. Tracing is part of the first epoch. At
+    the end the model is in use, not in training, so that `Dropout` drops nothing.
 
     Args:
         model: takes a point and returns a list of outputs.
         loss: such as nn.MSELoss(), called with the outputs and the labels of a batch. Where labels
             are numbers and the model has one output, it gets a list of numbers (see `outputs` in
             evaluation.py), else a list of lists.
-        data: points and labels, two lists or arrays.
+        data: points and labels, two lists or arrays. Points may differ in structure, such as
+            sequences in length, if the model takes them; so may labels that are lists.
         optimizer: changes Parameters of the model.
         epochs: the number of the last epoch, also where a training is resumed.
         batch_size: the samples of a batch; None takes all of them, 1 one after the other.
@@ -251,11 +262,12 @@ def fit(
         checkpoint_every: how many epochs.
         resume: a checkpoint from which to go on. Given the same arguments, the numbers are those of
             an unbroken training.
-        compile: whether forward and backward pass run as a compiled program, in which the model's
-            structure and whatever its modules do are as when it was traced; it is traced again
-            when a callback changes settings of modules, or freezes or unfreezes Parameters. None
-            compiles with the native engine where the loss and all modules are those of this
-            package; losses agree with the others to rounding.
+        compile: whether forward and backward pass run as compiled programs, one for each structure
+            of points and labels. In them the model's structure and whatever its modules do are as
+            when they were traced; they are traced again when a callback changes settings of
+            modules, or freezes or unfreezes Parameters. None compiles with the native engine where
+            the loss and all modules are those of this package; losses agree with the others to
+            rounding.
         progress: whether to show a progress bar, by tqdm.
 
     Returns:
@@ -263,12 +275,15 @@ def fit(
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if the data are empty, differ in shape or hold nan or inf, a number is out of
+        ValueError: if the data are empty, differ in depth or hold nan or inf, a number is out of
             its range, or the optimizer holds no Parameter of the model, or frozen ones alone.
+        AutogradError: inside `no_grad()`, where a training raises in PyTorch too.
         MissingExtraError: for a progress bar, if tqdm is not installed.
     """
     epochs = checks.whole("epochs", epochs, at_least=1)
     generator = init.generator_or_new(generator)
+    if not (Value(0.0) + 0.0).requires_grad:
+        raise AutogradError("fit needs gradients, which no_grad() turns off: call it outside")
     _check_belonging(model, optimizer, scheduler)
     callbacks = _checked_functions(loss, augment, penalty, callbacks)
     metrics = checked_metrics(metrics)
@@ -277,7 +292,10 @@ def fit(
         model=model,
         loss=loss,
         step=Step(
-            passes.chosen(compile, model.train(), loss, samples, bool(metrics)),
+            partial(
+                *(passes.chosen, compile, model, loss, samples, bool(metrics)),
+                augmented=augment is not None,
+            ),
             optimizer,
             penalty,
             clip_norm=_unless_none(checks.real, "clip_norm", clip_norm, at_least=0.0),

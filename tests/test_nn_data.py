@@ -311,14 +311,14 @@ ERRORS: list[tuple[Callable[[], Any], type[Exception], str]] = [
         r"data: labels\[0\] must be a finite number, received the str 'a'",
     ),
     (
-        lambda: data.checked("data", ([[1.0], [1.0, 2.0]], [0, 1])),
+        lambda: data.checked("data", ([[1.0, 2.0], [[1.0], [2.0]]], [0, 1])),
         ValueError,
-        r"points must all have one shape, received \[1.0\] at place 0 and \[1.0, 2.0\] at place 1",
+        r"points must all be nested equally deep, received \[1.0, 2.0\] at place 0 and \[\[1.0\], ",
     ),
     (
         lambda: data.checked("data", (P, [0, [1]])),
         ValueError,
-        r"labels must all have one shape, received 0 at place 0 and \[1\] at place 1",
+        r"labels must all be nested equally deep, received 0 at place 0 and \[1\] at place 1",
     ),
     (
         lambda: data.checked("data", ([1.0, 2.0], [0, 1])),

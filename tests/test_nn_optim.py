@@ -3,15 +3,17 @@
 import json
 import math
 import random
+import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 
+import autograd
 import nn
 from nn import optim
 
@@ -119,28 +121,77 @@ def noise(seed: int, steps: int = 100, count: int = 3) -> list[list[float]]:
     return [[generator.gauss(0.0, 1.0) for _ in range(count)] for _ in range(steps)]
 
 
+FEW_AND_MANY = pytest.mark.parametrize("count", [3, 18])
+"""Parameters that are changed one by one, and so many that their rule is compiled."""
+
+
+@FEW_AND_MANY
 @pytest.mark.parametrize(("make", "formula"), KINDS.values(), ids=KINDS)
-def test_a_hundred_steps_follow_the_formula(make: Make, formula: Callable[[Any], Any]) -> None:
-    start, gradients = [1.0, -2.0, 0.5], noise(0)
+def test_a_hundred_steps_follow_the_formula(
+    make: Make, formula: Callable[[Any], Any], count: int
+) -> None:
+    start = [1.0, -2.0, 0.5][:count] + [0.0] * (count - 3)
+    gradients = noise(0, count=count)
     parameters = [nn.Parameter(w) for w in start]
     ours = train(make(parameters), parameters, gradients)
     with mp.workdps(50):
-        for i, w in enumerate(start):
+        for i, w in enumerate(start[:3]):
             exact = formula(mp.mpf(w))
             next(exact)
             expected = [float(exact.send(mp.mpf(step[i]))) for step in gradients]
             assert pytest.approx(expected, rel=1e-12, abs=1e-13) == [step[i] for step in ours]
 
 
+@FEW_AND_MANY
 @pytest.mark.parametrize("make", MAKES, ids=KINDS)
-def test_parameters_are_independent(make: Make) -> None:
-    gradients = noise(1, steps=10)
-    together = [nn.Parameter(1.0) for _ in range(3)]
+def test_parameters_are_independent(make: Make, count: int) -> None:
+    gradients = noise(1, steps=10, count=count)
+    together = [nn.Parameter(1.0) for _ in range(count)]
     ours = train(make(together), together, gradients)
-    for i in range(3):
+    for i in range(count):
         alone = [nn.Parameter(1.0)]
         theirs = train(make(alone), alone, [[step[i]] for step in gradients])
         assert [[step[i]] for step in ours] == theirs
+
+
+@pytest.mark.parametrize("make", MAKES, ids=KINDS)
+@given(frozen=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=4))
+@settings(max_examples=15)
+def test_parameters_frozen_for_a_while_are_as_if_the_steps_were_not(
+    make: Make, frozen: list[tuple[int, int]]
+) -> None:
+    """Step by step other stretches of 40 Parameters are frozen; alone, each skips those steps."""
+    gradients = noise(3, steps=len(frozen) + 1, count=40)
+    together = [nn.Parameter(1.0) for _ in range(40)]
+    optimizer = make(together)
+    for (start, end), step in zip([*frozen, (0, 0)], gradients, strict=True):
+        for i, parameter in enumerate(together):
+            parameter.requires_grad = not start <= i < end
+        train(optimizer, together, [step])
+    for i, parameter in enumerate(together):
+        alone = [nn.Parameter(1.0)]
+        skipped = [start <= i < end for start, end in frozen]
+        steps = [
+            [step[i]] for step, skip in zip(gradients, [*skipped, False], strict=True) if not skip
+        ]
+        train(make(alone), alone, steps)
+        assert alone[0].data == parameter.data
+
+
+@pytest.mark.parametrize("make", MAKES, ids=KINDS)
+def test_without_numpy_the_numbers_are_the_same(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients = noise(4, steps=10, count=20)
+    found = []
+    for _ in range(2):
+        optim._program.cache_clear()
+        parameters = [nn.Parameter(1.0) for _ in range(20)]
+        optimizer = make(parameters)
+        found.append((train(optimizer, parameters, gradients), optimizer.state_dict()))
+        monkeypatch.setitem(sys.modules, "numpy", None)
+    optim._program.cache_clear()
+    assert found[0] == found[1]
 
 
 def test_the_momentum_forms_differ_where_the_rate_changes() -> None:
@@ -182,11 +233,22 @@ def test_a_frozen_parameter_stays_and_begins_afresh(make: Make) -> None:
     assert late.data == frozen.data
 
 
+@FEW_AND_MANY
 @pytest.mark.parametrize("kind", [optim.Adagrad, optim.RMSprop, optim.Adam])
-def test_without_gradient_and_eps_nothing_moves(kind: Any) -> None:
-    parameter = nn.Parameter(2.0)
-    train(kind([parameter], eps=0.0), [parameter], [[0.0], [0.0]])
-    assert 2.0 == parameter.data
+def test_without_gradient_and_eps_nothing_moves(kind: Any, count: int) -> None:
+    parameters = [nn.Parameter(2.0) for _ in range(count)]
+    train(kind(parameters, eps=0.0), parameters, [[0.0] * count] * 2)
+    assert [2.0] * count == [parameter.data for parameter in parameters]
+
+
+def test_a_step_is_made_wherever_gradients_are_not() -> None:
+    """The first one too, in which the rule is compiled."""
+    optim._program.cache_clear()
+    parameters = [nn.Parameter(1.0) for _ in range(20)]
+    optimizer = optim.Adam(parameters, 0.5)
+    with autograd.no_grad(), autograd.detect_anomaly():
+        train(optimizer, parameters, [[math.inf] * 20])
+    assert all(math.isnan(parameter.data) for parameter in parameters)
 
 
 def test_zero_grad_clears_the_gradients_of_its_parameters() -> None:

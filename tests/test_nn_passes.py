@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import autograd
@@ -148,6 +149,145 @@ def test_every_kind_of_module_is_compiled(make: Callable[[random.Random], nn.Mod
     assert close(eager) == compiled
 
 
+# Samples of different structures.
+
+
+class Tagger(Readout):
+    """An output for each step."""
+
+    def __init__(self, kind: Any, generator: random.Random) -> None:
+        super().__init__(kind, generator)
+        self.drop = nn.Dropout(0.25, generator)
+
+    def forward(self, inputs: Any) -> Any:
+        outputs, _ = self.recurrent([[x] for x in inputs])
+        return [self.head(self.drop(y))[0] for y in outputs]
+
+
+def sequences(lengths: list[int], make: Any, seed: int) -> data.Data:
+    """For a Tagger the labels are sequences too."""
+    generator = random.Random(seed)
+    points = [[generator.gauss(0.0, 1.0) for _ in range(length)] for length in lengths]
+    return points, [[float(x > 0) for x in xs] if make is Tagger else sum(xs) for xs in points]
+
+
+LENGTHS = [2, 5, 3, 6, 4, 2, 3, 6, 6]
+
+
+@pytest.mark.parametrize("make", [Readout, Tagger])
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_sequences_of_many_lengths(kind: Any, make: Any) -> None:
+    """Compiled, each record of the history is as it is eagerly."""
+    found = []
+    for compile in (False, True):
+        model = make(kind, random.Random(0))
+        history = nn.fit(
+            model,
+            nn.MSELoss(),
+            sequences(LENGTHS, make, 1),
+            optim.Adam(model.parameters(), lr=0.05),
+            4,
+            batch_size=4,
+            generator=random.Random(2),
+            validation=sequences(LENGTHS[:4], make, 3),
+            metrics={"largest": lambda ys, _: max(map(abs, map(numpy.max, ys)))},
+            compile=compile,
+        )
+        found.append(history.records)
+    eager, compiled = found
+    assert [close(record) for record in eager] == compiled
+    assert eager[-1]["train_loss"] < eager[0]["train_loss"]
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=5),
+    st.sampled_from([Readout, Tagger]),
+    st.sampled_from(REDUCTIONS),
+    st.integers(0, 1000),
+)
+@settings(max_examples=30)
+def test_one_pass_of_sequences(lengths: list[int], make: Any, reduction: str, seed: int) -> None:
+    """Loss, outputs and gradients, and what the generators draw next."""
+    loss, samples = nn.MSELoss(reduction), sequences(lengths, make, seed)
+    found = []
+    for kind in (passes.EagerPass, lambda *x: passes.CompiledPass(*x, samples, True)):
+        generator = random.Random(seed)
+        model = make(nn.RNN, generator)
+        value, outputs = kind(model, loss)(*samples)
+        gradients = [parameter.grad for parameter in model.parameters()]
+        found.append((value, outputs, gradients, generator.random()))
+    (eager, compiled) = found
+    assert close(eager[0]) == compiled[0]
+    assert eager[3] == compiled[3]
+    for x, y in zip(eager[1], compiled[1], strict=True):
+        assert close(x) == y
+    assert close(eager[2]) == compiled[2]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_the_loss_of_an_epoch_weighs_all_terms_alike(reduction: str, compile: bool) -> None:
+    """Where longer samples have more of them, too."""
+    model, loss = Tagger(nn.RNN, random.Random(0)), nn.MSELoss(reduction)
+    model.drop.p = 0.0
+    samples, optimizer = sequences(LENGTHS, Tagger, 1), optim.SGD(model.parameters(), lr=0.0)
+    history = nn.fit(model, loss, samples, optimizer, 1, batch_size=2, compile=compile)
+    assert close([nn.evaluate(model, loss, samples)["loss"]]) == history.train_loss
+
+
+def test_augmentation_may_change_the_length() -> None:
+    def cropped(point: list[float], generator: Any) -> list[float]:
+        return point[generator.randrange(len(point)) :]
+
+    found = []
+    for compile in (False, True):
+        model, generator = Readout(nn.RNN, random.Random(0)), random.Random(2)
+        options: Any = {"augment": cropped, "generator": generator, "compile": compile}
+        samples = sequences([4] * 6, Readout, 1)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        found.append(nn.fit(model, nn.MSELoss(), samples, optimizer, 5, **options).train_loss)
+    eager, compiled = found
+    assert close(eager) == compiled
+
+
+def test_there_is_one_program_for_each_structure() -> None:
+    """The model runs twice for each length: tried, and traced."""
+    lengths = list[int]()
+
+    class Noting(Readout):
+        def forward(self, inputs: Any) -> Any:
+            lengths.append(len(inputs))
+            return super().forward(inputs)
+
+    model = Noting(nn.RNN, random.Random(0))
+    samples, optimizer = sequences(LENGTHS, Readout, 1), optim.SGD(model.parameters(), lr=0.1)
+    nn.fit(model, nn.MSELoss(), samples, optimizer, 5, batch_size=4, compile=True)
+    assert sorted([*set(LENGTHS)] * 2) == sorted(lengths)
+
+
+class Scaled(nn.MSELoss):
+    """A loss with a Parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(1.5)
+
+    def forward(self, predictions: Any, targets: Any) -> Any:
+        return self.scale * super().forward(predictions, targets)
+
+
+def test_a_parameter_of_the_loss_is_trained_too() -> None:
+    found = []
+    for compile in (False, True):
+        model, loss = network(1, 0), Scaled()
+        optimizer = optim.SGD([*model.parameters(), loss.scale], lr=0.05)
+        history = nn.fit(model, loss, (POINTS, [1, 2, 3]), optimizer, 3, compile=compile)
+        found.append([*history.train_loss, loss.scale.data])
+    eager, compiled = found
+    assert close(eager) == compiled
+    assert compiled[-1] != 1.5
+
+
 def unfreeze(model: Any) -> None:
     model[0].unfreeze()
 
@@ -226,6 +366,22 @@ def test_who_is_compiled() -> None:
 def test_what_does_not_trace_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Asking, "__module__", "nn.layers")
     assert passes.EagerPass is kind(Asking(), nn.HingeLoss(), None)
+
+
+def test_if_a_single_structure_does_not_trace_all_stay_eager(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class AskingLate(Readout):
+        def forward(self, inputs: Any) -> Any:
+            (y,) = super().forward(inputs)
+            return [abs(y) if len(inputs) > 2 and y < 0 else y]
+
+    for own in (Readout, AskingLate):
+        monkeypatch.setattr(own, "__module__", "nn.layers")
+    model, samples = AskingLate(nn.RNN, random.Random(0)), sequences([1, 2, 3], Readout, 0)
+    found = passes.chosen(None, model, nn.MSELoss(), samples, False)
+    assert passes.EagerPass is type(found)
+    assert not any(parameter.grad for parameter in model.parameters())
 
 
 def test_what_cannot_be_compiled() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lectures import EXAMPLES, quantities
 
 import nn
-from autograd import MissingExtraError, Value
+from autograd import AutogradError, MissingExtraError, Value, no_grad
 from nn import data, optim, schedulers
 
 LOGITS = nn.BCEWithLogitsLoss()
@@ -600,6 +600,33 @@ def test_a_signal_ends_training() -> None:
         signal.signal(signal.SIGINT, old)
     assert (3, "interrupted in epoch 4") == (len(history), history.stopped)
     assert Run("adam", "none", "random", 0).fit(3).records == history.records
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_ctrl_c_while_it_is_traced_is_one_in_the_first_epoch(calls: int) -> None:
+    """The model is tried at the first call, and traced at the second."""
+    run, count = Run("adam", "cosine", "random", 0), Interrupter(calls)
+    forward = run.model.forward
+
+    def counted(inputs: Any) -> Any:
+        count()
+        return forward(inputs)
+
+    run.model.forward = counted
+    history = run.fit(EPOCHS, compile=True)
+    assert ([], "interrupted in epoch 1") == (history.records, history.stopped)
+    assert not run.model.training
+    assert Run("adam", "cosine", "random", 0).fit(2, compile=True).records == (
+        run.fit(2, compile=True).records
+    )
+
+
+@pytest.mark.parametrize("compile", [None, False, True])
+def test_without_gradients_there_is_no_training(compile: bool | None) -> None:
+    run = Run("adam", "none", "random", 0)
+    with no_grad(), pytest.raises(AutogradError, match=r"fit needs gradients, which no_grad\(\)"):
+        run.fit(1, compile=compile)
+    assert Run("adam", "none", "random", 0).numbers() == run.numbers()
 
 
 def test_an_error_leaves_the_last_complete_epoch_and_goes_on_to_the_caller() -> None:
