@@ -1,7 +1,7 @@
 """The sweeps: upstream × local, summed where paths meet, over a recorded graph."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,8 +12,23 @@ from autograd.ops import TABLE
 from autograd.structure import flatten
 from autograd.value import Value, describe
 
-_RULES_OF_VALUES = {op: op.derivatives(vars(functional)) for op in TABLE.values()}
-"""The local derivatives as functions of Values: they record themselves."""
+
+def _choose(condition: Any, case: Callable[[], Any], others: Callable[[], Any]) -> Any:
+    """What a formula is where the condition holds or not; both where that is for the program."""
+    if isinstance(condition, bool):
+        return case() if condition else others()
+    return functional.where(condition, case(), others())
+
+
+_FUNCTIONS = {**vars(functional), "choose": _choose}
+RULES_OF_VALUES = {
+    op: [
+        None if formula == "1.0" else rule
+        for formula, rule in zip(op.local, op.derivatives(_FUNCTIONS), strict=True)
+    ]
+    for op in TABLE.values()
+}
+"""The local derivatives as functions of Values: they record themselves. None is always 1."""
 
 
 def local_derivative(node: Value, slot: int, create_graph: bool = False) -> Any:
@@ -23,7 +38,8 @@ def local_derivative(node: Value, slot: int, create_graph: bool = False) -> Any:
     """
     op, x, y = node._op, node._x, node._y
     if create_graph:
-        return _RULES_OF_VALUES[op][slot](x, y, node)
+        rule = RULES_OF_VALUES[op][slot]
+        return rule(x, y, node) if rule else 1.0
     a = x if type(x) is float else x._data
     b = y if type(y) is float else y._data
     return op.rules[slot](a, b, node._data)
@@ -59,35 +75,62 @@ def pullback(
         since: a stamp; nodes recorded before it are left out, for none of them depends on wrt.
     """
     trace = modes.thread.trace
-    if create_graph and trace and trace.selections:
+    if create_graph and wrt is not None and trace and trace.selects:
         return trace.pullback(seeds, wrt, since)
     operations = graph.operations(*seeds, since=since)
     if not allow_stale:
-        _refuse_stale(operations)
+        refuse_stale(operations)
     dependents = None if wrt is None else graph.dependents(operations, wrt)
+    return (_pull_values if create_graph else _pull_numbers)(seeds, operations, dependents)
+
+
+# The two slots are written out: a loop over them would cost a third of the sweep.
+
+
+def _pull_numbers(
+    seeds: Mapping[Value, Any], operations: list[Value], dependents: Container[Value] | None
+) -> dict[Value, Any]:
     anomaly = modes.thread.anomaly
     gradients = dict(seeds)
     for node in reversed(operations):
         upstream = gradients.get(node)
         if upstream is None:
             continue
-        op, x, y = node._op, node._x, node._y
-        if create_graph:
-            rules, a, b, z = _RULES_OF_VALUES[op], x, y, node
-        else:
-            rules, z = op.rules, node._data
-            a = x._data if isinstance(x, Value) else x
-            b = y._data if isinstance(y, Value) else y
-        # The two slots are written out: a loop over them would cost a third of the sweep.
+        rules, x, y, z = node._op.rules, node._x, node._y, node._data
+        a = x._data if isinstance(x, Value) else x
+        b = y._data if isinstance(y, Value) else y
         if type(x) is not float and x._requires_grad and (dependents is None or x in dependents):
-            local = rules[0](a, b, z)
-            downstream = times(upstream, local) if create_graph else upstream * local
+            downstream = upstream * rules[0](a, b, z)
             gradients[x] = gradients[x] + downstream if x in gradients else downstream
             if anomaly:
                 _check(anomaly, node, x, gradients[x])
         if type(y) is not float and y._requires_grad and (dependents is None or y in dependents):
-            local = rules[1](a, b, z)
-            downstream = times(upstream, local) if create_graph else upstream * local
+            downstream = upstream * rules[1](a, b, z)
+            gradients[y] = gradients[y] + downstream if y in gradients else downstream
+            if anomaly:
+                _check(anomaly, node, y, gradients[y])
+    return gradients
+
+
+def _pull_values(
+    seeds: Mapping[Value, Any], operations: list[Value], dependents: Container[Value] | None
+) -> dict[Value, Any]:
+    anomaly = modes.thread.anomaly
+    gradients = dict(seeds)
+    for node in reversed(operations):
+        upstream = gradients.get(node)
+        if upstream is None:
+            continue
+        rules, x, y = RULES_OF_VALUES[node._op], node._x, node._y
+        if type(x) is not float and x._requires_grad and (dependents is None or x in dependents):
+            rule = rules[0]
+            downstream = times(upstream, rule(x, y, node)) if rule else upstream
+            gradients[x] = gradients[x] + downstream if x in gradients else downstream
+            if anomaly:
+                _check(anomaly, node, x, gradients[x])
+        if type(y) is not float and y._requires_grad and (dependents is None or y in dependents):
+            rule = rules[1]
+            downstream = times(upstream, rule(x, y, node)) if rule else upstream
             gradients[y] = gradients[y] + downstream if y in gradients else downstream
             if anomaly:
                 _check(anomaly, node, y, gradients[y])
@@ -106,11 +149,11 @@ def pushforward(
     has none; those recorded before the stamp `since` are known to depend on none.
     """
     trace = modes.thread.trace
-    if create_graph and trace and trace.selections:
+    if create_graph and trace and trace.selects:
         return trace.pushforward(tangents, roots, since)
     found = dict(tangents)
     for node in graph.operations(*roots, since=since):
-        if node in tangents:
+        if node in tangents or not node._requires_grad:
             continue
         for slot, operand in enumerate((node._x, node._y)):
             if type(operand) is float or operand not in found:
@@ -160,11 +203,11 @@ def as_value(x: Value | float) -> Value:
     return x if isinstance(x, Value) else Value(x, requires_grad=False)
 
 
-def _refuse_stale(operations: list[Value]) -> None:
+def refuse_stale(operations: list[Value], remedy: str = "compute the result again") -> None:
+    """Raise the error for the first operation that stands on a leaf written since."""
     for node, leaf in graph.stale_edges(operations):
         raise StaleGraphError(
-            f"{describe(leaf)} was written after {describe(node)} was computed from it: "
-            "compute the result again, then call backward()"
+            f"{describe(leaf)} was written after {describe(node)} was computed from it: {remedy}"
         )
 
 

@@ -1,15 +1,18 @@
 """The command line: an expression and the numbers of its inputs; out come all gradients."""
 
 import argparse
+import copy
 import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn, cast
@@ -17,11 +20,15 @@ from typing import Any, NoReturn, cast
 from autograd import graph
 from autograd.checking import gradcheck
 from autograd.draw import step_through, to_svg
+from autograd.draw.diagram import SHOW
+from autograd.draw.options import RANKDIRS
+from autograd.draw.themes import THEMES
 from autograd.environment import engine, version
 from autograd.errors import AutogradError, GradcheckError
-from autograd.explanation import Explanation, PathExplanation, explain
+from autograd.explanation import Explanation, PathExplanation, columns, explain, ljust
 from autograd.expression import Expression, ExpressionError, quoted, suggestion
 from autograd.ops import TABLE
+from autograd.pencil import MOST_DECIMALS, ROUNDINGS, by_hand
 from autograd.tape import Tape
 from autograd.value import Value
 
@@ -53,7 +60,16 @@ _DRAWABLE = 500
 _CHECKED = "checked: every gradient agrees with finite differences"
 
 _OPTION = re.compile(r"-h|--[a-z][a-z-]*(=.*)?", re.DOTALL | re.IGNORECASE)
-_WITH_OPERAND = ("--svg", "--html", "--wrt", "--explain")
+_WITH_OPERAND = ("--svg", "--html", "--wrt", "--explain", "--digits", "--decimals")
+
+_BELONGS = {
+    "theme": ("--svg", "--html"),
+    "rankdir": ("--svg", "--html"),
+    "show": ("--svg",),
+    "decimals": ("--by-hand",),
+    "rounding": ("--by-hand",),
+}
+"""The options that say how something is shown, and those that ask for it."""
 
 
 class UsageError(AutogradError):
@@ -64,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit code: 0, 1 if `--check` fails, 2 if the input is bad.
+        The exit code: 0, 1 if `--check` fails, 2 if the input is bad, 130 if interrupted.
     """
     try:
         _write(_output(sys.argv[1:] if argv is None else argv))
@@ -72,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         failed = isinstance(error, GradcheckError)
         print(f"autograd: {'check failed: ' * failed}{error}", file=sys.stderr)
         return 1 if failed else 2
+    except KeyboardInterrupt:
+        return 130  # as a shell says of a program that SIGINT ended
     return 0
 
 
@@ -85,7 +103,11 @@ def _output(argv: Sequence[str]) -> str:
         return f"scalar-autograd {version()} ({engine} engine)"
     task = _task(options)
     output = _FORMATS[options.format](task)
-    asked = (("--svg", options.svg, to_svg), ("--html", options.html, _page))
+    style = _given(options, "theme", "rankdir", "digits")
+    asked = (
+        ("--svg", options.svg, partial(to_svg, **style, **_given(options, "show"))),
+        ("--html", options.html, partial(_page, **style)),
+    )
     files = [
         (option, file, _drawn(option, draw, task.root))
         for option, file, draw in asked
@@ -115,24 +137,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("words", nargs="*", help=argparse.SUPPRESS)
-    add("--svg", metavar="FILE", help="draw the graph into this file")
-    add("--html", metavar="FILE", help="write a page to step through the computation")
     add("--wrt", metavar="NAMES", help="list the gradients of these inputs only, as in w,b")
     add("--explain", metavar="NAME", help="show the paths from this input to the result")
+    digits = _whole(1, 17)
+    add("--digits", metavar="N", type=digits, help="significant digits (6, in drawings 4)")
     add("--check", action="store_true", help="compare the gradients with finite differences")
-    formats = parser.add_mutually_exclusive_group()
+    add("--version", action="store_true", help="print the version and the engine")
+    add("-h", "--help", action="store_true", help="print this help")
+    _add_drawings(parser)
+    _add_formats(parser)
+    parser.set_defaults(format="text")
+    return parser
+
+
+def _add_drawings(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("drawings").add_argument
+    add("--svg", metavar="FILE", help="draw the graph into this file")
+    add("--html", metavar="FILE", help="write a page to step through the computation")
+    add("--theme", choices=[*THEMES], help="the colours (light)")
+    add("--rankdir", choices=RANKDIRS, help="to the right, or down (LR)")
+    add("--show", choices=SHOW, help="what --svg shows, with all before it (local)")
+
+
+def _add_formats(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("instead of the table")
+    formats = group.add_mutually_exclusive_group()
     for name, what in (
         ("json", "JSON, where inf, -inf and nan are strings"),
         ("latex", "LaTeX"),
         ("flat", "flat Python code, the forward and the backward pass"),
+        ("by-hand", "the work of a person with pencil and pocket calculator, who rounds each line"),
     ):
         formats.add_argument(
             f"--{name}", dest="format", action="store_const", const=name, help=f"print {what}"
         )
-    add("--version", action="store_true", help="print the version and the engine")
-    add("-h", "--help", action="store_true", help="print this help")
-    parser.set_defaults(format="text")
-    return parser
+    decimals = _whole(0, MOST_DECIMALS)
+    add = group.add_argument
+    add("--decimals", metavar="N", type=decimals, help="decimals that --by-hand writes (4)")
+    add("--rounding", choices=ROUNDINGS, help="how --by-hand rounds (truncate)")
 
 
 def _options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
@@ -142,9 +184,39 @@ def _options(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.N
             f"there is no option {quoted(unknown[0])}: see autograd --help, "
             "and put an expression such as --x into parentheses"
         )
-    if options.format == "flat" and options.explain is not None:
-        raise UsageError("argument --explain: not allowed with argument --flat")
+    _check_together(options)
     return options
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """Refuse options that do not go with the others."""
+    if options.format in ("flat", "by-hand") and options.explain is not None:
+        raise UsageError(f"argument --explain: not allowed with argument --{options.format}")
+    files = _given(options, "svg", "html")
+    asked = {f"--{name}" for name in [*files, options.format]}
+    for name in _given(options, *_BELONGS):
+        if asked.isdisjoint(_BELONGS[name]):
+            raise UsageError(f"argument --{name}: only with {' or '.join(_BELONGS[name])}")
+    if len({*map(os.path.abspath, files.values())}) < len(files):
+        raise UsageError("--svg and --html name the same file")
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options of these names that were given."""
+    return {name: x for name in names if (x := getattr(options, name)) is not None}
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """What reads a whole number between the two."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or len(text) > 9 or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {lowest} to {highest}, received {quoted(text)}"
+            )
+        return int(text)
+
+    return read
 
 
 def _shielded(argv: Sequence[str]) -> list[str]:
@@ -213,6 +285,7 @@ class _Task:
         gradients: the gradients to list, by the name of the input.
         explanation: the table, or the paths from one input.
         checked: whether finite differences have confirmed the gradients.
+        pencil: how `by_hand` is to write.
     """
 
     expression: str
@@ -221,6 +294,7 @@ class _Task:
     gradients: dict[str, float]
     explanation: Explanation | PathExplanation
     checked: bool
+    pencil: dict[str, Any]
 
 
 def _task(options: argparse.Namespace) -> _Task:
@@ -237,13 +311,19 @@ def _task(options: argparse.Namespace) -> _Task:
         wrt = [*inputs] if explained is None else [explained]
     if options.check:
         gradcheck(expression, [{name: x.data for name, x in inputs.items()}])
+    digits = options.digits or 6
     return _Task(
         expression=expression.text,
         inputs=inputs,
         root=root,
         gradients=dict(zip(wrt, root.gradient([inputs[name] for name in wrt]), strict=True)),
-        explanation=explain(root) if explained is None else explain(root, inputs[explained]),
+        explanation=(
+            explain(root, digits=digits)
+            if explained is None
+            else explain(root, inputs[explained], digits=digits)
+        ),
         checked=options.check,
+        pencil=_given(options, "decimals", "rounding"),
     )
 
 
@@ -266,8 +346,8 @@ def _text(task: _Task) -> str:
         explanation = task.explanation.table  # the gradients come below
     numbers = {result: task.root.data}
     numbers |= {f"∂{result}/∂{name}": gradient for name, gradient in task.gradients.items()}
-    width = max(map(len, numbers))
-    lines = [f"{name:{width}} = {number: }" for name, number in numbers.items()]
+    width = max(map(columns, numbers))
+    lines = [f"{ljust(name, width)} = {number + 0.0: }" for name, number in numbers.items()]
     return "\n".join([title, "", explanation, "", *lines, *[_CHECKED] * task.checked])
 
 
@@ -301,14 +381,22 @@ def _strict(data: Any) -> Any:
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
 
 
-_FORMATS = {"text": _text, "latex": _latex, "flat": _flat, "json": _json}
+def _by_hand(task: _Task) -> str:
+    root = copy.deepcopy(task.root)
+    for node, name in graph.names(root).items():
+        node.label = name  # what has a label is written down
+    title = f"{task.explanation.result} = {task.expression}"
+    return "\n".join([title, "", str(by_hand(root, **task.pencil)), *[_CHECKED] * task.checked])
+
+
+_FORMATS = {"text": _text, "latex": _latex, "flat": _flat, "json": _json, "by-hand": _by_hand}
 
 
 # Output.
 
 
-def _page(root: Value) -> str:
-    return step_through(root).html
+def _page(root: Value, **style: Any) -> str:
+    return step_through(root, **style).html
 
 
 def _drawn(option: str, draw: Callable[[Value], str], root: Value) -> str:
@@ -323,25 +411,29 @@ def _drawn(option: str, draw: Callable[[Value], str], root: Value) -> str:
 
 
 def _save(option: str, file: str, text: str) -> None:
-    """Write the file as a whole or not at all."""
+    """Write the file as a whole or not at all; a device or a pipe takes what it can."""
     try:
-        path = Path(file).resolve()
-        if path.exists() and not path.is_file():  # a device takes it; a folder raises
+        path = Path(file)
+        if path.exists() and not path.is_file():  # a folder raises
             path.write_text(text, encoding="utf-8")
         else:
-            _replace(path, text)
+            _replace(path.resolve(), text)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"{option}: cannot write {file!r}: {reason}") from None
 
 
 def _replace(path: Path, text: str) -> None:
-    if path.exists():
+    """Put a new file, with the rights of the old one, into its place."""
+    exists = path.exists()
+    if exists:
         path.open("ab").close()  # raises where the file is protected
     draft = path.with_name(f".autograd-{os.getpid()}.draft")
     stream = draft.open("x", encoding="utf-8")
     try:
         with stream:
+            if exists:
+                shutil.copymode(path, draft)
             stream.write(text)
         draft.replace(path)
     finally:

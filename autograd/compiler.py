@@ -5,25 +5,26 @@ import inspect
 import math
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, update_wrapper
 from importlib.util import find_spec
 from itertools import product
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, cast, overload
 
 from autograd import functional, graph, modes, structure, transforms
 from autograd.backward import accumulate, pullback
 from autograd.environment import engine
-from autograd.errors import AutogradError, MissingExtraError
+from autograd.errors import AutogradError, MissingExtraError, TraceError
 from autograd.functional import div, mean
 from autograd.listing import Names, ProgramTape, tape_of
 from autograd.optimisation import Encoded, encode, flatten
-from autograd.program import Program, Spec, assembled, leaf_count, written
+from autograd.predicate import plain
+from autograd.program import Entry, Program, Spec, assembled, leaf_count, written
 from autograd.structure import is_array, is_scalar
-from autograd.tape import identifier
 from autograd.tracing import Trace
 from autograd.transforms import Argnums
 from autograd.value import Value, is_real, number
@@ -35,14 +36,36 @@ _REDUCTIONS = {None: "ee", "sum": "se", "mean": "md"}
 """What results hold of a batch: those that all samples share, and those of each sample."""
 
 
+@overload
 def compile(
     f: Function,
     in_axes: Axes = None,
     reduce: str | None = None,
     threads: int = 1,
     argnums: Argnums = 0,
-) -> "CompiledFunction":
+) -> "CompiledFunction": ...
+
+
+@overload
+def compile(
+    f: None = None,
+    in_axes: Axes = None,
+    reduce: str | None = None,
+    threads: int = 1,
+    argnums: Argnums = 0,
+) -> "Callable[[Function], CompiledFunction]": ...
+
+
+def compile(
+    f: Function | None = None,
+    in_axes: Axes = None,
+    reduce: str | None = None,
+    threads: int = 1,
+    argnums: Argnums = 0,
+) -> "CompiledFunction | Callable[[Function], CompiledFunction]":
     """f as a program that runs without Python: see `CompiledFunction`.
+
+    A decorator, with options too: `@compile` and `@compile(in_axes=0, reduce="mean")`.
 
     Args:
         f: a function of numbers and nested lists, tuples, dicts and arrays of them.
@@ -55,19 +78,23 @@ def compile(
     Raises:
         TypeError, ValueError: if an argument is none of these.
     """
-    return CompiledFunction(f, in_axes, reduce, threads, argnums)
+    options = _Options(in_axes, reduce, threads, argnums)
+    return partial(CompiledFunction, options=options) if f is None else CompiledFunction(f, options)
 
 
-class CompiledFunction:
+class CompiledFunction(Entry):
     """A function as a program.
 
     The first call with a structure of arguments traces the function: it runs once, with Values in
     place of numbers, and what it computes becomes flat code that serves every later call with
     that structure. So what else the function does (printing, drawing random numbers, writing to
     a list) is done once, when it is traced. Numbers from outside are constants; `Value`s from
-    outside, such as Parameters, are read at every call. A comparison gives a condition for
-    `where`; anything that would need the number of a Value raises `TraceError`. A dict is matched
-    by its keys, so the function must not depend on their order.
+    outside, such as Parameters, are read at every call. A comparison is a condition for `where`,
+    and the number 0.0 or 1.0 in arithmetic and as a result; anything that would need the number
+    of a Value, or write to one from outside, raises `TraceError`. The keys of a dict and their
+    order are part of the structure.
+
+    A method is compiled for each instance, which is from outside: its numbers are constants.
 
     A program runs no Python, so that `detect_anomaly()` around a call finds nothing in it.
 
@@ -92,27 +119,42 @@ class CompiledFunction:
     All take `out=`, the structure of the result with float64 arrays, which they write and return.
     """
 
-    value_and_grad: Function
-    jacobian: Function
-    backward: Function
-    _call: Function
+    value_and_grad: Entry
+    jacobian: Entry
+    backward: Entry
+    __wrapped__: Function
 
-    def __init__(
-        self, f: Function, in_axes: Axes, reduce: str | None, threads: int, argnums: Argnums
-    ) -> None:
-        _check(f, in_axes, reduce, threads)
-        self.__name__ = getattr(f, "__name__", type(f).__name__)
-        self.__doc__ = f.__doc__
-        self._options = _Options(in_axes, reduce, threads, argnums)
-        self._ways: dict[str, _Way] = {}
-        for name, kind in _WAYS.items():
-            way = self._ways[name] = kind(f, self._options)
-            way.publish = partial(setattr, self, name)  # the next call goes to the program at once
-            setattr(self, name, way)
+    def __init__(self, f: Function, options: "_Options") -> None:
+        if not callable(f):
+            raise TypeError(f"f must be a function, received {f!r}")
+        self.__name__ = type(f).__name__
+        update_wrapper(self, f, updated=())
+        super().__init__(None, self.__name__, f)
+        self._options = options
+        self._ways = {"__call__": _Way(f, options, self)}
+        for name, kind in _OTHER_WAYS.items():
+            entry = Entry(self, name, f)
+            self._ways[name] = kind(f, options, entry)
+            setattr(self, name, entry)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The result of the function."""
-        return self._call(*args, **kwargs)
+    def __get__(self, instance: Any, owner: type | None = None) -> "CompiledFunction":
+        """As a method: the compiled function of the other arguments, kept in the instance."""
+        bind = getattr(type(self.__wrapped__), "__get__", None)
+        if instance is None or bind is None:
+            return self
+        attributes: dict[str, Any] | None = getattr(instance, "__dict__", None)
+        if type(attributes) is not dict:
+            raise TypeError(
+                f"{self!r} as a method needs an instance with a __dict__, to keep its programs in; "
+                f"received {instance!r}: compile a function of what the method needs"
+            )
+        methods: _Methods | None = attributes.get(_METHODS)
+        if methods is None or methods.instance is not instance:
+            methods = attributes[_METHODS] = _Methods(instance)
+        if self not in methods.compiled:
+            method = bind(self.__wrapped__, instance, owner)
+            methods.compiled[self] = CompiledFunction(method, self._options)
+        return methods.compiled[self]
 
     @property
     def tape(self) -> ProgramTape:
@@ -121,7 +163,7 @@ class CompiledFunction:
         Raises:
             AutogradError: if there is none yet.
         """
-        for name in ("value_and_grad", "backward", "_call", "jacobian"):
+        for name in ("value_and_grad", "backward", "__call__", "jacobian"):
             for variant in reversed(self._ways[name].variants.values()):
                 return variant.tape()
         raise AutogradError(
@@ -138,7 +180,7 @@ class CompiledFunction:
 
         Of a library function the last bits may differ from those of the engine.
         """
-        return self.tape.c(identifier(self.__name__))
+        return self.tape.c(self.__name__)
 
     def to_latex(self) -> str:
         """The equations of the tape in LaTeX."""
@@ -147,11 +189,29 @@ class CompiledFunction:
     def __repr__(self) -> str:
         return f"<compiled {self.__name__}>"
 
+    def __copy__(self) -> "CompiledFunction":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "CompiledFunction":
+        return self  # as copy has it for functions
+
     def __reduce__(self) -> tuple[Any, ...]:
-        options = self._options
         programs = {name: way.variants for name, way in self._ways.items()}
-        arguments = options.in_axes, options.reduce, options.threads, options.argnums
-        return _unpickled, (self.__name__, self.__doc__, arguments, programs)
+        return _unpickled, (self.__name__, self.__doc__, self._options, programs)
+
+
+_METHODS = "_compiled_methods"
+
+
+class _Methods:
+    """The compiled methods of an instance, which keeps them; a copy of it has its own."""
+
+    def __init__(self, instance: Any = None) -> None:
+        self.instance = instance
+        self.compiled: dict[CompiledFunction, CompiledFunction] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Methods, ()
 
 
 class _Travelled:
@@ -172,10 +232,10 @@ class _Travelled:
 def _unpickled(
     name: str,
     doc: str | None,
-    options: tuple[Any, ...],
+    options: "_Options",
     programs: "dict[str, dict[tuple[Spec, ...], _Variant]]",
 ) -> CompiledFunction:
-    found = CompiledFunction(_Travelled(name, doc), *options)
+    found = CompiledFunction(_Travelled(name, doc), options)
     for way, variants in programs.items():
         found._ways[way].variants.update(variants)
     return found
@@ -191,10 +251,29 @@ class _Options:
     threads: int
     argnums: Argnums
 
+    def __post_init__(self) -> None:
+        axes, reduce, threads = self._axes(), self.reduce, self.threads
+        if not all(axis is None or (type(axis) is int and axis == 0) for axis in axes):
+            raise ValueError(
+                f"in_axes must be None, 0 or a tuple of these, one for each argument, "
+                f"received {self.in_axes!r}"
+            )
+        if reduce not in _REDUCTIONS:
+            raise ValueError(f"reduce must be None, 'sum' or 'mean', received {reduce!r}")
+        if reduce is not None and not self.is_batched:
+            raise ValueError(
+                f"reduce={reduce!r} needs in_axes, which names the arguments to map over"
+            )
+        if type(threads) is not int or not 1 <= threads <= 1024:
+            raise ValueError(f"threads must be a whole number from 1 to 1024, received {threads!r}")
+        transforms.check_argnums(self.argnums)
+
+    def _axes(self) -> tuple[Any, ...]:
+        return self.in_axes if isinstance(self.in_axes, tuple) else (self.in_axes,)
+
     @property
     def is_batched(self) -> bool:
-        axes = self.in_axes
-        return any(axis == 0 for axis in (axes if isinstance(axes, tuple) else (axes,)))
+        return 0 in self._axes()
 
     def axes(self, count: int) -> tuple[int | None, ...]:
         """The axis of each of so many arguments."""
@@ -214,23 +293,6 @@ class _Options:
     def mode(self, axis: int | None = None) -> str:
         """What a result holds of a batch, by the axis of the argument whose gradient it is."""
         return _REDUCTIONS[self.reduce][axis == 0]
-
-
-def _check(f: Any, in_axes: Any, reduce: Any, threads: Any) -> None:
-    if not callable(f):
-        raise TypeError(f"f must be a function, received {f!r}")
-    axes = cast(tuple[Any, ...], in_axes if isinstance(in_axes, tuple) else (in_axes,))
-    if not all(axis is None or (type(axis) is int and axis == 0) for axis in axes):
-        raise ValueError(
-            f"in_axes must be None, 0 or a tuple of these, one for each argument, "
-            f"received {in_axes!r}"
-        )
-    if reduce not in _REDUCTIONS:
-        raise ValueError(f"reduce must be None, 'sum' or 'mean', received {reduce!r}")
-    if reduce is not None and all(axis is None for axis in axes):
-        raise ValueError(f"reduce={reduce!r} needs in_axes, which names the arguments to map over")
-    if type(threads) is not int or threads < 1:
-        raise ValueError(f"threads must be a whole number ≥ 1, received {threads!r}")
 
 
 # One way to call a compiled function.
@@ -285,25 +347,21 @@ class _Record:
 class _Way:
     """A function as programs: one for each structure of arguments."""
 
-    publish: Callable[[Function], None]
-
-    def __init__(self, function: Function, options: _Options) -> None:
+    def __init__(self, function: Function, options: _Options, entry: Entry) -> None:
         self.function = function
         self.options = options
         self.variants: dict[tuple[Spec, ...], _Variant] = {}
         self.bound: dict[tuple[Spec, ...], Function] = {}
-        self.latest: Function = self.found
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the latest program; it goes to `found` where the arguments differ in structure."""
-        return self.latest(*args, **kwargs)
+        self.entry = entry
+        entry.target = self.found
 
     def found(self, *args: Any, **kwargs: Any) -> Any:
         """Find the program for these arguments, or trace one, and run it."""
         if kwargs.keys() - {"out"}:
             raise TypeError(
                 "a compiled function takes positional arguments and out=, received the keyword "
-                f"arguments {sorted(kwargs)}"
+                f"arguments {sorted(kwargs)}: give them by position, or fix them before compiling "
+                "with functools.partial"
             )
         out = kwargs.get("out")
         axes = self.options.axes(len(args))
@@ -318,8 +376,7 @@ class _Way:
             if specs not in self.variants:
                 self.variants[specs] = self.trace(specs, axes, arguments)
             self.bound[specs] = self.bind(self.variants[specs], axes)
-        bound = self.latest = self.bound[specs]
-        self.publish(bound)
+        bound = self.entry.target = self.bound[specs]  # the next call goes to it at once
         result = bound(*arguments)
         return result if out is None else written(result, out, "out")
 
@@ -334,10 +391,10 @@ class _Way:
         ]
         inputs = [Value(x) for x in numbers]
         trace = Trace(inputs)
-        with modes.traced(trace):
+        with _uncollected(), modes.traced(trace):
             free = iter(inputs)
             record = self.record(trace, [_filled(spec, free) for spec in specs])
-        results, outputs = _described(record.output, "output")
+            results, outputs = _described(record.output, "output")
         with _uncollected():
             encoded, captured, names, sizes = _programmed(trace, inputs, outputs, record)
         names.inputs[:0] = _argument_names(self.function, specs)
@@ -346,8 +403,23 @@ class _Way:
 
     def record(self, trace: Trace, arguments: list[Any]) -> _Record:
         """Call the function with Values."""
-        del trace
-        return _Record(self.function(*arguments))
+        before = [*map(_identity, arguments)]
+        output = self.output(trace, arguments)
+        for n, argument in enumerate(arguments):
+            if _identity(argument) != before[n]:
+                raise TraceError(
+                    f"the function wrote into argument {n}: it would do so once, into a copy, "
+                    "while autograd.compile traces it; let it make its own list, dict or array "
+                    "to write into, and return that"
+                )
+        return _Record(output)
+
+    def output(self, trace: Trace, arguments: list[Any]) -> Any:
+        """What the function gives for Values."""
+        output = self.function(*arguments)
+        if trace.refused:  # and the function has caught it
+            raise trace.refused
+        return plain(output)
 
     def modes(self, specs: tuple[Spec, ...], axes: tuple[int | None, ...], results: Spec) -> str:
         """What each leaf of the result holds of a batch."""
@@ -387,14 +459,17 @@ class _Way:
         specs = tuple(_described(x, "argument")[0] for x in samples[0])
         found = [_described(function(*sample), "output") for sample in samples]
         results = found[0][0]
+        leaf_modes = self.modes(specs, axes, results)
+        if set("ed") & set(leaf_modes):
+            _require_numpy()
         columns = zip(*(scalars for _, scalars in found), strict=True)
-        return _reduced(results, columns, iter(self.modes(specs, axes, results)))
+        return _reduced(results, columns, iter(leaf_modes))
 
 
 def _require_numpy() -> None:
     if find_spec("numpy") is None:
         raise MissingExtraError(
-            "a batch whose results are arrays needs NumPy: run "
+            "a batch needs NumPy, here or for its results: run "
             '`pip install "scalar-autograd[numpy]"`'
         )
 
@@ -402,8 +477,8 @@ def _require_numpy() -> None:
 class _Gradient(_Way):
     """The function together with its gradient."""
 
-    def __init__(self, function: Function, options: _Options) -> None:
-        super().__init__(function, options)
+    def __init__(self, function: Function, options: _Options, entry: Entry) -> None:
+        super().__init__(function, options, entry)
         self.transform = transforms.value_and_grad(function, options.argnums)
 
     def record(self, trace: Trace, arguments: list[Any]) -> _Record:
@@ -412,7 +487,7 @@ class _Gradient(_Way):
         targets = [z for _, scalars in described for z in scalars]
         for z in trace.inputs.difference(targets):
             z._requires_grad = False
-        output = self.function(*arguments)
+        output = self.output(trace, arguments)
         transforms.check_output(output)
         found = _reverse(output, targets)
         slopes = iter([found.gradients.get(z, 0.0) for z in targets])
@@ -432,8 +507,8 @@ class _Gradient(_Way):
 class _Jacobian(_Way):
     """The Jacobian of the function."""
 
-    def __init__(self, function: Function, options: _Options) -> None:
-        super().__init__(transforms.jacobian(function, options.argnums), options)
+    def __init__(self, function: Function, options: _Options, entry: Entry) -> None:
+        super().__init__(transforms.jacobian(function, options.argnums), options, entry)
 
     def modes(self, specs: tuple[Spec, ...], axes: tuple[int | None, ...], results: Spec) -> str:
         row = self.options.gradient_modes(specs, axes)
@@ -449,10 +524,9 @@ class _Backward(_Way):
     def record(self, trace: Trace, arguments: list[Any]) -> _Record:
         for z in trace.inputs:
             z._requires_grad = False
-        output = self.function(*arguments)
+        output = self.output(trace, arguments)
         transforms.check_output(output)
-        roots = [output] if isinstance(output, Value) else []
-        leaves = graph.leaves(*trace.operations(*roots), *roots)
+        leaves = graph.leaves(output) if isinstance(output, Value) else []
         targets = [z for z in leaves if trace.is_captured(z) and z._requires_grad]
         if not targets:
             raise AutogradError(
@@ -495,14 +569,13 @@ def _programmed(
     trace: Trace, inputs: list[Value], outputs: list[Any], record: _Record
 ) -> tuple[Encoded, tuple[Value, ...], Names, dict[str, int]]:
     """The program of a trace; the leaves that are inputs too; names; the sizes after each pass."""
-    operations = trace.operations(*(z for z in outputs if isinstance(z, Value)))
+    operations = graph.operations(*(z for z in outputs if isinstance(z, Value)))
     labelled = [node for node in operations if node._label is not None]
     pairs = [z for pair in record.gradients.items() if isinstance(pair[1], Value) for z in pair]
     flat, captured, noted = flatten(
         inputs,
         outputs,
         operations,
-        trace.selections,
         trace.is_captured,
         noted=[*labelled, *pairs],
     )
@@ -510,11 +583,18 @@ def _programmed(
     noted = [slots[z] for z in noted]
     forward = bisect_left(operations, record.reverse, key=lambda node: node._stamp)
     before = [slots[z] for z in flat.places[flat.first : flat.first + forward]]
+    shares = Counter(before)  # a slot that several nodes share has several gradients
+    known = [
+        z
+        for primal, slot in zip(*[iter(noted[len(labelled) :])] * 2, strict=True)
+        if primal < encoded.inputs or shares[primal] == 1
+        for z in (primal, slot)
+    ]
     names = Names(
         [leaf._label or f"v{i}" for i, leaf in enumerate(captured)],
         array("d", [z._data for z in (*inputs, *captured)]),
         {slot: str(z._label) for slot, z in zip(noted, labelled, strict=False)},
-        array("i", noted[len(labelled) :]),
+        array("i", known),
         1 + max(before, default=-1),
     )
     return encoded, tuple(captured), names, flat.sizes
@@ -522,7 +602,7 @@ def _programmed(
 
 @contextmanager
 def _uncollected() -> Generator[None]:
-    """Without the garbage collector, which would go through the growing code again and again."""
+    """Without the garbage collector, which would go through what grows here again and again."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -535,13 +615,11 @@ def _uncollected() -> Generator[None]:
 def _reverse(output: Any, targets: list[Value]) -> _Record:
     """The reverse sweep from an output, recorded."""
     start = Value(0.0)._stamp
-    with _uncollected():
-        found = pullback({output: 1.0}, targets, True) if isinstance(output, Value) else {}
+    found = pullback({output: 1.0}, targets, True) if isinstance(output, Value) else {}
     return _Record(output, [], found, start)
 
 
-_WAYS = {
-    "_call": _Way,
+_OTHER_WAYS = {
     "value_and_grad": _Gradient,
     "jacobian": _Jacobian,
     "backward": _Backward,
@@ -632,7 +710,8 @@ def _conformed_one(x: Any, name: str) -> tuple[Spec, Any]:
     if not isinstance(x, (list, tuple, dict)):
         raise TypeError(
             f"{name} must be a number, or a list, tuple, dict or array of numbers, "
-            f"received the {type(x).__name__} {x!r}"
+            f"received the {type(x).__name__} {x!r}; make it one of these, or give it to the "
+            "function with functools.partial before compiling"
         )
     spec, parts = _walked(_conformed_one, x, name)
     return spec, assembled(spec, parts)
@@ -691,7 +770,11 @@ def _container(x: Any, parts: tuple[Spec, ...]) -> Spec:
 def _float64(x: Any, name: str) -> Any:
     if x.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, received an array of {x.dtype}")
-    return x.astype(float)
+    if hasattr(x, "mask"):
+        raise TypeError(f"{name} is an array with a mask, which a program does not know: fill it")
+    import numpy
+
+    return numpy.array(x, dtype=float)  # not of a subclass
 
 
 def _sample(spec: Spec, x: Any, axis: int | None) -> list[float]:
@@ -718,6 +801,7 @@ def _filled(spec: Spec, scalars: Iterator[Any]) -> Any:
 
 def _described(x: Any, name: str) -> tuple[Spec, list[Any]]:
     """The structure of a result, and its scalars: Values and floats."""
+    x = plain(x)
     if is_scalar(x):
         return "scalar", [x if isinstance(x, Value) else number(x, name)]
     if is_array(x):
@@ -766,6 +850,15 @@ def _reduced(spec: Spec, columns: Iterator[tuple[Any, ...]], leaf_modes: Iterato
     size = len(found[0]) if found else 0
     rows = [x if mode == "e" else div(x, size) for row in zip(*found, strict=True) for x in row]
     return structure.array(rows, (size, *shape))
+
+
+def _identity(x: Any) -> Any:
+    """What a structure holds, to see whether it was written into."""
+    if is_array(x) or _holds_only(x, _SCALARS):  # perhaps very many
+        return [*map(id, x.ravel().tolist() if is_array(x) else x)]
+    if isinstance(x, (list, tuple, dict)):
+        return [(key, _identity(part)) for key, part in _items(x)]
+    return id(x)
 
 
 def _leaf_count(spec: Spec) -> int:

@@ -77,13 +77,15 @@ def rounded(x: Decimal, places: int, rule: str) -> Decimal:
 
 
 def digits(x: Decimal) -> str:
-    """The number as it is written, without an exponent."""
-    return f"{x:f}" if x.is_finite() else repr(float(x))
+    """The number as it is written: with an exponent where the last digits read off are tens."""
+    if not x.is_finite():
+        return repr(float(x))
+    return f"{x:f}" if x.adjusted() < DISPLAY.prec else f"{x.normalize(PAPER):e}"
 
 
 def decimals(x: Decimal) -> int:
     """How many digits stand behind its point."""
-    return len(digits(x).partition(".")[2])
+    return len(f"{x:f}".partition(".")[2])
 
 
 def same(x: Decimal, y: Decimal) -> bool:

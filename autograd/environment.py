@@ -1,8 +1,11 @@
-"""What this installation is: its version, its engine, and a warning where the name is taken."""
+"""What this installation is: its version, its engine, and warnings where another is in its way."""
 
 import importlib.metadata
 import os
+import sys
 import warnings
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,8 +25,23 @@ def _load_native() -> Any:
                 "AUTOGRAD_ENGINE is 'native', but the native engine is not built: install a C "
                 "compiler, then scalar-autograd again with AUTOGRAD_REQUIRE_NATIVE=1"
             ) from error
+        _warn_if_hiding_a_native_engine()
         return None
     return _native
+
+
+def _warn_if_hiding_a_native_engine() -> None:
+    """Warn where Python finds a checkout in which nothing is built before an installation."""
+    folders = [str(Path(entry, "autograd/_native")) for entry in sys.path]
+    if PathFinder.find_spec("engine", folders) is None:
+        return
+    warnings.warn(
+        f"autograd was imported from {Path(__file__).parent}, where the native engine is not "
+        "built, so the pure one serves, although one with the native engine is installed; remedy: "
+        "run Python from another folder, or build the engine here with `pip install -e .`; "
+        "AUTOGRAD_ENGINE=python says that the pure engine is meant",
+        stacklevel=2,
+    )
 
 
 native: Any = _load_native()

@@ -18,7 +18,7 @@ class GradcheckError(AutogradError):
 
 
 class TraceError(AutogradError, TypeError):
-    """A function being compiled asked a Value for its number, as a bool, an index or a float."""
+    """A function being compiled asked a Value for its number, as a bool say, or wrote to one."""
 
 
 class MissingExtraError(AutogradError, ImportError):

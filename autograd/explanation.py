@@ -1,6 +1,7 @@
 """`explain`: where a gradient comes from, edge by edge or path by path, as text, HTML and LaTeX."""
 
 import math
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Shown(ABC):
     __repr__ = __str__
 
     def _number(self, x: float | None) -> str:
-        return "none" if x is None else f"{x:.{self.digits}g}"
+        return "none" if x is None else f"{x + 0.0:.{self.digits}g}"  # -0.0 is shown as 0
 
     def _latex(self, x: float | None) -> str:
         return latex_number(self._number(x))
@@ -98,8 +99,8 @@ class Explanation(Shown):
     def table(self) -> str:
         """The computation in its order: below each node, what flows to each of its operands."""
         cells = [self._header(), *map(self._cells, self.rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+        widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+        head, *lines = ("  ".join(map(ljust, row, widths)).rstrip() for row in cells)
         table = [head]
         for line, row in zip(lines, self.rows, strict=True):
             table += [line, *(f"  {self._product(edge)}" for edge in row["edges"])]
@@ -266,22 +267,24 @@ def explain(
     Without wrt it is a table of the whole computation: for each node its value and its gradient,
     for each operand upstream × local = downstream. With wrt it lists the paths from that node to
     y, each with its product of local derivatives; their sum is ∂y/∂wrt. No `.grad` is touched.
+    The text needs an output with the signs ∂, × and →: where print raises UnicodeEncodeError, set
+    PYTHONUTF8=1.
 
     Args:
         y: the result.
         wrt: the leaf or interior node where the paths begin.
-        digits: how many significant digits to show.
+        digits: how many significant digits to show, 1 to 17.
         paths: how many paths to list, those with the largest |product| (nan first). The count
             of paths and their sum are those of all paths.
 
     Raises:
         TypeError: if y or wrt is no Value.
-        ValueError: if digits or paths is no positive integer.
+        ValueError: if digits is no integer from 1 to 17, or paths no positive integer.
         AutogradError: if wrt requires no gradient.
     """
     require_value(y, "y")
-    _require_positive(digits, "digits")
-    _require_positive(paths, "paths")
+    _require_whole(digits, "digits", 17)
+    _require_whole(paths, "paths")
     if wrt is None:
         return _explain_nodes(y, digits)
     require_value(wrt, "wrt")
@@ -408,12 +411,27 @@ def _html(header: list[str], rows: list[list[str]], notes: list[str]) -> str:
     return "\n".join(["<table>", *lines, "</table>", f"<p>{below}</p>"])
 
 
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes: an East Asian character takes two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        2 if unicodedata.east_asian_width(c) in "FW" else not unicodedata.combining(c) for c in text
+    )
+
+
+def ljust(text: str, width: int) -> str:
+    """The text, with blanks behind it up to so many columns."""
+    return text + " " * (width - columns(text))
+
+
 def require_value(x: object, name: str) -> None:
     """Raise a TypeError that names the argument unless x is a Value."""
     if not isinstance(x, Value):
         raise TypeError(f"{name} must be a Value, received the {type(x).__name__} {x!r}")
 
 
-def _require_positive(x: object, name: str) -> None:
-    if not isinstance(x, int) or x < 1:
-        raise ValueError(f"{name} must be a positive integer, received {x!r}")
+def _require_whole(x: object, name: str, most: float = math.inf) -> None:
+    if type(x) is not int or not 1 <= x <= most:
+        allowed = "a positive integer" if most == math.inf else f"an integer from 1 to {most}"
+        raise ValueError(f"{name} must be {allowed}, received {x!r}")

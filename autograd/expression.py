@@ -3,6 +3,7 @@
 import ast
 import difflib
 import functools
+import keyword
 import math
 import re
 import unicodedata
@@ -59,6 +60,9 @@ _SYMBOLS = {op.symbol: op.name for op in TABLE.values()}
 _LANGUAGE = "allowed are numbers, names, functions and + - * / ** ( ) ,"
 
 _FOREIGN = re.compile(r"[^\w\s.,+\-*/()]|[²³]")
+
+_KEYWORD = re.compile(rf"\b({'|'.join(keyword.kwlist)})\b")
+"""A word of which Python's parser makes no name."""
 
 _REMEDIES = {
     "^": "write a power as **",
@@ -237,6 +241,9 @@ class Expression:
                 warnings.simplefilter("ignore")  # about text that the walk refuses anyway
                 return ast.parse(self.text, mode="eval").body
         except SyntaxError as error:
+            if reserved := _KEYWORD.search(self.text):
+                message = f"{reserved.group()!r} cannot be a name: it is a keyword of Python"
+                raise self._error(message, reserved.start()) from None
             # Offsets count from 1; 0 stands for the end of the text.
             column = error.offset - 1 if error.offset else len(self.text)
             raise self._error(_in_words(error), column) from None

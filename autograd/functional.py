@@ -7,6 +7,7 @@ from typing import Any
 from autograd import modes
 from autograd.environment import accelerated
 from autograd.ops import TABLE, Op
+from autograd.predicate import Whole, plain
 from autograd.structure import array, flatten, is_array, is_scalar, map_scalars, places
 from autograd.value import Value, is_real, number, record
 
@@ -61,6 +62,7 @@ def _elementwise(function: Pairwise, x: Any, y: Any) -> Any:
     """The function over the pairs of two like structures, or of a structure and a scalar."""
     if is_array(x) or is_array(y):
         return _broadcast(function, x, y)
+    x, y = plain(x), plain(y)
     left, rebuild = flatten(x, f"the left operand of {function.__name__}")
     right, rebuild_right = flatten(y, f"the right operand of {function.__name__}")
     if is_scalar(x):
@@ -143,11 +145,17 @@ def where(condition: object, a: Any, b: Any) -> Any:
 
     Raises:
         TypeError: if the condition is no bool, number or Value, or a or b no number or Value.
+        ValueError: if it is -1 or -2: what Python's ~ makes of a bool, both of which are true.
     """
     if condition is None or is_array(condition) or not hasattr(condition, "__bool__"):
         raise TypeError(
             "condition must be a bool, a number or a Value, "
             f"received the {type(condition).__name__} {condition!r}"
+        )
+    if type(condition) is int and condition in (-1, -2):
+        raise ValueError(
+            f"condition is {condition}, as ~ gives of the bool {condition == -2}, and so always "
+            "true: use not, or condition == 0, which is right in a compiled function too"
         )
     a, b = _scalar(a, "a"), _scalar(b, "b")
     if modes.tracing and modes.thread.trace and not is_real(condition):
@@ -231,7 +239,9 @@ def _shift(scalars: list[Any]) -> Any:
 
 
 def _scalar(x: Any, name: str) -> Any:
-    return x if isinstance(x, Value) else number(x, name)
+    if isinstance(x, Value) or type(x) is float:
+        return x
+    return plain(x) if isinstance(x, Whole) else number(x, name)
 
 
 def _scalars(xs: Any, name: str) -> list[Any]:

@@ -91,6 +91,7 @@ def stale_leaves(*roots: "Value") -> "list[Value]":
     return list(dict.fromkeys(leaf for _, leaf in stale_edges(operations(*roots))))
 
 
+@accelerated
 def dependents(operations: "list[Value]", wrt: "Iterable[Value]") -> "set[Value]":
     """The nodes wrt and those of the operations that were computed from them."""
     found = set(wrt)
@@ -108,7 +109,7 @@ def names(*roots: "Value") -> "dict[Value, str]":
     one line stands as an escape such as \\n.
     """
     found = nodes(*roots)
-    labels = [_printable(node._label or "") for node in found]
+    labels = [printable(node._label or "") for node in found]
     taken = set(labels)
     s = (name for i in count() if (name := f"s{i}") not in taken)
     v = (name for i in count() if (name := f"v{i}") not in taken)
@@ -118,8 +119,9 @@ def names(*roots: "Value") -> "dict[Value, str]":
     return dict(zip(found, distinct(wanted), strict=True))
 
 
-def _printable(label: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in label)
+def printable(text: str) -> str:
+    """The text on one line: what cannot be printed becomes an escape such as \\n or \\x1b."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def distinct(wanted: Iterable[str], taken: Iterable[str] = ()) -> list[str]:

@@ -1,19 +1,24 @@
 """What a thread has switched on: recording off, anomaly detection, transforms, a trace."""
 
-import copy
 import linecache
 import os
 import sys
+import sysconfig
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from autograd.environment import native
 
-_NOT_THE_USERS = (str(Path(__file__).parent) + os.sep, "<formula ", copy.__file__)
-"""How the names of files begin whose code is not what a user wrote."""
+_OURS = (
+    "<formula ",
+    *(str(Path(__file__).parents[1] / package) + os.sep for package in ("autograd", "nn")),
+)
+"""How the names of files begin that hold our code."""
 
 _lock = threading.Lock()
 
@@ -52,12 +57,25 @@ thread = _Thread()
 
 
 def calling_line() -> str:
-    """The line of the user's code that is running: the innermost one outside this package."""
-    frame = sys._getframe()
-    while frame.f_code.co_filename.startswith(_NOT_THE_USERS) and frame.f_back:
-        frame = frame.f_back
+    """The line of the user's code that is running: the innermost one outside all libraries."""
+    here = sys._getframe()
+    frame = _outside(here, _libraries()) or _outside(here, _OURS) or here
     filename, number = frame.f_code.co_filename, frame.f_lineno
     return f"{filename}:{number}: {linecache.getline(filename, number).strip()}"
+
+
+def _outside(frame: FrameType | None, theirs: tuple[str, ...]) -> FrameType | None:
+    """The innermost frame, from this one on, that is not theirs."""
+    while frame and frame.f_code.co_filename.startswith(theirs):
+        frame = frame.f_back
+    return frame
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """How the names of files begin that hold our code, that of Python and what is installed."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return "<frozen ", *(sysconfig.get_path(name) + os.sep for name in names), *_OURS
 
 
 def _count(change: int) -> None:

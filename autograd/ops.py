@@ -106,7 +106,8 @@ class Op:
     """One operation: how it is computed and its local derivative with respect to each operand.
 
     Formulas are text in the subset common to Python and C. They name the operands `x` and `y`,
-    the result `z`, other rows, and (in a value only) `where(condition, a, b)`.
+    the result `z`, other rows, and `where(condition, a, b)`. In a local derivative the condition
+    chooses between the formulas for a case and for all others.
 
     Attributes:
         name: the name of the row, of its public function and of its method.
@@ -148,6 +149,14 @@ class Op:
             for operand, formula in zip("xy", self.local, strict=False)
         )
 
+    def local_at(self, slot: int, x: float, y: float) -> str:
+        """The formula of ∂result/∂operand for the case that these operands are."""
+        tree = ast.parse(self.local[slot], mode="eval").body
+        if isinstance(tree, ast.Call) and ast.unparse(tree.func) == "where":
+            condition, case, others = map(ast.unparse, tree.args)
+            return case if compile_formula("condition", "xy", condition, {})(x, y) else others
+        return self.local[slot]
+
     def __str__(self) -> str:
         return self.name
 
@@ -171,20 +180,33 @@ def total_division(tree: ast.AST) -> ast.AST:
 
 
 class _Selection(ast.NodeTransformer):
-    """Reads `where(condition, a, b)` as `a if condition else b`."""
+    """Reads `where(condition, a, b)` as `a if condition else b`, or as a call of that chooser."""
+
+    def __init__(self, chooser: str | None) -> None:
+        self.chooser = chooser
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "where":
+        if not isinstance(node.func, ast.Name) or node.func.id != "where":
+            return node
+        if self.chooser is None:
             return ast.IfExp(*node.args)
-        return node
+        nothing = ast.arguments([], [], None, [], [], None, [])
+        condition, *options = node.args
+        later = [ast.Lambda(nothing, option) for option in options]
+        return ast.Call(ast.Name(self.chooser, ast.Load()), [condition, *later], [])
 
 
 def compile_formula(
     name: str, operands: str, formula: str, namespace: Mapping[str, Any]
 ) -> Function:
-    """The function `name` of the operands, over a namespace; a debugger can step into it."""
-    tree = _Selection().visit(total_division(ast.parse(formula, mode="eval")))
+    """The function `name` of the operands, over a namespace; a debugger can step into it.
+
+    Its `where` calls `choose` of the namespace, if there is one, with a condition and two
+    functions of nothing.
+    """
+    chooser = "choose" if "choose" in namespace else None
+    tree = _Selection(chooser).visit(total_division(ast.parse(formula, mode="eval")))
     source = f"def {name}({', '.join(operands)}):\n    return {ast.unparse(tree)}\n"
     filename = f"<formula {name}: {formula}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -216,8 +238,9 @@ _ROWS = (
     Op("sub", "−", "x - y", ("1.0", "-1.0"), (REAL, REAL), "the difference", "X - Y"),
     Op("mul", "×", "x * y", ("y", "x"), (REAL, REAL), "the product", r"X \cdot Y"),
     Op("div", "÷", "x / y", ("1.0 / y", "-z / y"), (REAL, NONZERO), "the quotient", r"\frac{X}{Y}"),
-    # pow by x stays off the pole of x**-1.0 where y is 0: there 0 times inf would be nan.
-    Op("pow", "^", "pow(x, y)", ("y * pow(x - less(abs(x), 1e-300) * equal(y, 0.0), y - 1.0)", "z * log(x + (1.0 - abs(sign(x))))"), (BASE, EXPONENT), "x to the power y", "X^{Y}"),
+    # by x stays off the pole of x**-1.0 where y is 0, by y off that of log where x is 0: there 0 times
+    # inf would be nan.
+    Op("pow", "^", "pow(x, y)", ("where(y == 0.0, y * pow(x + less(abs(x), 1e-300), y - 1.0), y * pow(x, y - 1.0))", "where(x == 0.0, z * log(x + 1.0), z * log(x))"), (BASE, EXPONENT), "x to the power y", "X^{Y}"),
     Op("square", "x²", "x * x", ("2.0 * x",), (REAL,), "the square", "X^2"),
     Op("reciprocal", "1/x", "1.0 / x", ("-z * z",), (NONZERO,), "one divided by x", r"\frac{1}{X}"),
     # signs and comparisons
@@ -272,10 +295,15 @@ _ROWS = (
 TABLE: dict[str, Op] = {row.name: row for row in _ROWS}
 """Every operation by name."""
 
+SELECT = Op("select", "where", "x", ("0.0", "0.0"), (), "one of the options x, by the condition y")
+OPTIONS = Op("options", ",", "x", ("0.0", "0.0"), (), "what a selection chooses between")
+"""No rows of the table: the two nodes of a `where` while a function is traced for compiling. The
+sweeps of a trace know what they mean; to all others they are constants."""
+
 
 def op_named(name: str) -> Op:
-    """The row of that name."""
-    return TABLE[name]
+    """The row of that name, or one of the nodes of a selection."""
+    return SELECT if name == SELECT.name else OPTIONS if name == OPTIONS.name else TABLE[name]
 
 
 def _compile_table() -> dict[str, Function]:
@@ -286,7 +314,7 @@ def _compile_table() -> dict[str, Function]:
             operands = "xy"[: row.arity]
             functions[row.name] = compile_formula(row.name, operands, row.value, functions)
         row.function = functions[row.name]
-    for row in TABLE.values():
+    for row in (*TABLE.values(), SELECT, OPTIONS):
         row.rules = row.derivatives(functions)
     return functions
 

@@ -3,11 +3,12 @@
 import math
 import struct
 from array import array
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any, NamedTuple
 
+from autograd import ops
 from autograd.environment import accelerated
 from autograd.ops import TABLE
 from autograd.value import Value
@@ -20,7 +21,8 @@ SELECT = len(ROWS)
 DOT = SELECT + 1
 """Takes the place of a row: a sum of products, ((start + x₀·y₀) + x₁·y₁) + … from left to right."""
 
-_PLACE = {row: place for place, row in enumerate(ROWS)}
+_PLACE = {row: place for place, row in enumerate((*ROWS, ops.SELECT, ops.OPTIONS))}
+_OPTIONS = _PLACE[ops.OPTIONS]
 POS, NEG, ADD, SUB, MUL, DIV, SQUARE = (
     _PLACE[TABLE[name]] for name in ("pos", "neg", "add", "sub", "mul", "div", "square")
 )
@@ -54,14 +56,14 @@ def columns(
     Slots are numbered over the sources, then the other leaves, then the operations.
 
     Args:
-        operations: nodes in the order of recording; a leaf among them is a selection.
+        operations: nodes in the order of recording.
         sources: leaves.
         wanted: nodes whose slots are asked for.
 
     Returns:
-        The other leaves; int32 (row, x, y) of each operation, where -1 stands for no row or no
-        operand, and another number below 0 is ~place in the next; float64 number operands, after
-        a first one that stands for none; the int32 slots of the wanted nodes.
+        The other leaves; int32 (row, x, y) of each operation, where -1 stands for no operand, and
+        another number below 0 is ~place in the next; float64 number operands, after a first one
+        that stands for none; the int32 slots of the wanted nodes.
     """
     computed = set(operations)
     leaves = dict.fromkeys(sources)
@@ -78,8 +80,7 @@ def columns(
             else:
                 operands.append(~len(numbers))
                 numbers.append(operand)
-        row = -1 if node._op is None else _PLACE[node._op]
-        code.extend((row, *operands, NOTHING, NOTHING)[:3])
+        code.extend((_PLACE[node._op], *operands, NOTHING)[:3])
     places = array("i", [slots[node] for node in wanted])
     return [*leaves][len(sources) :], code.tobytes(), numbers.tobytes(), places.tobytes()
 
@@ -93,11 +94,19 @@ class Constants:
 
     def place(self, number: float) -> int:
         """The operand that stands for a number."""
-        bits = struct.pack("d", number)
-        if bits not in self._places:
-            self._places[bits] = ~len(self.numbers)
-            self.numbers.append(number)
-        return self._places[bits]
+        return self.place_all(struct.pack("d", number))[0]
+
+    def place_all(self, numbers: bytes) -> list[int]:
+        """The operands that stand for float64 numbers."""
+        places = self._places
+        return [
+            places.get(bits) or self._add(bits) for (bits,) in struct.iter_unpack("8s", numbers)
+        ]
+
+    def _add(self, bits: bytes) -> int:
+        place = self._places[bits] = ~len(self.numbers)
+        self.numbers += struct.unpack("d", bits)
+        return place
 
 
 @dataclass
@@ -127,14 +136,10 @@ class Flat:
     dots: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
 
 
-Operands = tuple[Value | float, Value | float, Value | float]
-
-
 def flatten(
     sources: list[Value],
     outputs: Sequence[Value | float],
     operations: list[Value],
-    selections: Mapping[Value, Operands],
     is_captured: Callable[[Value], bool],
     passes: Container[str] = PASSES,
     noted: Sequence[Value] = (),
@@ -144,8 +149,7 @@ def flatten(
     Args:
         sources: the leaves that are inputs.
         outputs: the results.
-        operations: the nodes below them and below the selections, in order, selections included.
-        selections: the operands of each.
+        operations: the nodes below them, in order.
         is_captured: whether another leaf is an input too; else it is a constant.
         passes: which to make, by name.
         noted: nodes that are asked for.
@@ -153,33 +157,24 @@ def flatten(
     Returns:
         The code; the leaves that are inputs after the sources; what the noted nodes have become.
     """
-    chosen = [z for node in operations if node in selections for z in selections[node]]
-    wanted = [z for z in (*outputs, *chosen) if isinstance(z, Value)] + [*noted]
+    wanted = [z for z in outputs if isinstance(z, Value)] + [*noted]
     leaves, code, numbers, slots = columns(operations, sources, wanted)
-    column, numbers, found = _ints(code), [*memoryview(numbers).cast("d")], iter(_ints(slots))
+    column, found = array("i", code), iter(array("i", slots))
     constants = Constants()
     results = [next(found) if isinstance(z, Value) else constants.place(z) for z in outputs]
-    operands: list[int] = []
-    for z in chosen:
-        if isinstance(z, Value):
-            operands.append(next(found))
+    count, captured, places = len(sources), list[Value](), [*range(len(sources))]
+    for leaf in leaves:
+        if is_captured(leaf):
+            places.append(count + len(captured))
+            captured.append(leaf)
         else:
-            operands.append(~len(numbers))
-            numbers.append(z)
-    captured = [leaf for leaf in leaves if is_captured(leaf)]
-    free = iter(range(len(sources), len(sources) + len(captured)))
-    places = [
-        *range(len(sources)),
-        *(next(free) if is_captured(leaf) else constants.place(leaf._data) for leaf in leaves),
-        *([0] * len(operations)),
-        *map(constants.place, reversed(numbers[1:])),
-        NOTHING,
-    ]
-    count = len(sources) + len(captured)
+            places.append(constants.place(leaf._data))
+    places += [0] * len(operations)
+    places += reversed([NOTHING, *constants.place_all(numbers[8:])])
     first = len(sources) + len(leaves)
-    sizes = {"recorded": len(operations)}
-    flat = Flat(count, constants, [], results, places, first, sizes)
-    _simplify(flat, column, operands, passes)
+    sizes = {"recorded": len(operations) - column[0::3].count(_OPTIONS)}
+    flat = Flat(count + len(captured), constants, [], results, places, first, sizes)
+    _simplify(flat, column, passes)
     flat.outputs = [places[z] if z >= 0 else z for z in results]
     _prune(flat, passes)
     if DOTS in passes:
@@ -187,14 +182,10 @@ def flatten(
     return flat, captured, [places[z] for z in found]
 
 
-def _ints(data: bytes) -> list[int]:
-    return memoryview(data).cast("i").tolist()
-
-
 # Folding, identities and common subexpressions.
 
 
-def _simplify(flat: Flat, column: list[int], selected: list[int], passes: Container[str]) -> None:
+def _simplify(flat: Flat, column: "array[int]", passes: Container[str]) -> None:
     """Write the code of the columns, leaving out what is known, identical or computed before."""
     places, constants = flat.places, flat.constants
     known, identical, shared = FOLDING in passes, IDENTITIES in passes, SHARING in passes
@@ -203,15 +194,17 @@ def _simplify(flat: Flat, column: list[int], selected: list[int], passes: Contai
     negated = identities.negated
     code: dict[Any, int] = {}
     slot, folded, same = flat.inputs, 0, 0
-    choices = iter(selected)
-    steps = zip(column[0::3], column[1::3], column[2::3], strict=True)
-    for node, (row, a, b) in enumerate(steps, flat.first):
+    options: dict[int, tuple[int, int]] = {}
+    parts = iter(column)
+    for node, (row, a, b) in enumerate(zip(parts, parts, parts, strict=True), flat.first):
         c = NOTHING
-        if row < 0:
-            row = SELECT
-            a, b, c = next(choices), next(choices), next(choices)
-            c = places[c]
-        a, b = places[a], places[b]
+        if row >= SELECT:
+            if row == _OPTIONS:
+                options[node] = places[a], places[b]
+                continue
+            a, b, c = places[b], *options[a]
+        else:
+            a, b = places[a], places[b]
         if a < 0 and b < 0 and row < SELECT and known:
             places[node] = constants.place(_fold(row, a, b, constants.numbers))
             folded += 1

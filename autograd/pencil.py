@@ -1,6 +1,5 @@
 """`by_hand`: a computation as a person with pencil and pocket calculator writes it down."""
 
-import ast
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
@@ -14,11 +13,14 @@ from autograd.decimals import as_decimal
 from autograd.explanation import require_value
 from autograd.solution import (
     LONGEST,
+    ONE,
     TOO_LONG,
+    Constant,
     Entry,
+    Formula,
     Kind,
+    Name,
     Quantity,
-    SizedFormula,
     WorkedSolution,
     compose,
     written_formula,
@@ -27,7 +29,8 @@ from autograd.value import Number, Value, number
 
 Rounding = Literal["truncate", "half-up", "half-even"]
 
-_ROUNDINGS = {"truncate": ROUND_DOWN, "half-up": ROUND_HALF_UP, "half-even": ROUND_HALF_EVEN}
+ROUNDINGS = {"truncate": ROUND_DOWN, "half-up": ROUND_HALF_UP, "half-even": ROUND_HALF_EVEN}
+"""The rules by which digits are cut off, and their names in `decimal`."""
 
 DECIMALS = 4
 """How many decimals are written where nothing else is said."""
@@ -86,7 +89,7 @@ class _Work:
         self.unlabelled = {self.names[leaf] for leaf in leaves if not leaf.label}
         self.places = {node: place for place, node in enumerate(self.names)}
         self.numbers: dict[Value, Decimal] = {}
-        self.formulas: dict[Value, SizedFormula] = {}
+        self.formulas: dict[Value, Formula] = {}
         self.paper: dict[Quantity, Decimal] = {}
         self.entries: list[Entry] = []
 
@@ -98,35 +101,35 @@ class _Work:
                 number = calculator.functions()[node.op.name](*map(self._number_of, operands))
                 formula = compose(written_formula(node.op), *map(self._formula_of, operands))
             else:
-                number, formula = as_decimal(node.data), SizedFormula.of_quantity(name)
+                number, formula = as_decimal(node.data), Name(name)
             if node in self.kept:
                 kind = "value" if node.op else "given"
                 number = self._write(kind, name, formula, number, node.data)
-                formula = SizedFormula.of_quantity(name)
+                formula = Name(name)
             self.numbers[node], self.formulas[node] = number, formula
 
     def backward(self) -> None:
         """Sum the products of the local derivatives, as they are written, over all paths."""
-        gradients, paths = {self.root: Decimal(1)}, {self.root: [SizedFormula.of_number(1.0)]}
+        gradients, paths = {self.root: Decimal(1)}, {self.root: [ONE]}
         for node in reversed(self.names):
             if node not in self.kept or node not in gradients:
                 continue
             for operand, quantity, local in self._locals(node):
                 gradients[operand] = gradients.get(operand, 0) + gradients[node] * local
-                longer = [path * SizedFormula.of_quantity(quantity) for path in paths[node]]
+                longer = [path * Name(quantity) for path in paths[node]]
                 paths[operand] = _unless_long([*longer, *paths.get(operand, [])])
         inner = [node for node in reversed(self.names) if node.op]
         for node in [*inner, *graph.leaves(self.root)]:
             if node in gradients and node is not self.root:
                 quantity = (self.names[self.root], self.names[node])
-                formula = reduce(SizedFormula.__add__, paths[node])
+                formula = reduce(Formula.__add__, paths[node])
                 self._write("gradient", quantity, formula, gradients[node], self.exact[node])
 
     def _locals(self, node: Value) -> Iterator[tuple[Value, Quantity, Decimal]]:
         """Write ∂node/∂operand for each kept node that keystrokes lead from to node."""
         operands = [z for z in node.operands if isinstance(z, Value)]
         steps = [*graph.operations(*operands, known=self.kept), node]
-        formulas = _sweep(steps, SizedFormula.of_number(1.0), self._local_formula)
+        formulas = _sweep(steps, ONE, self._local_formula)
         numbers = _sweep(steps, Decimal(1), self._local_number)
         exact = _sweep(steps, 1.0, local_derivative)
         for operand in sorted(numbers, key=self.places.__getitem__):
@@ -148,24 +151,25 @@ class _Work:
         x, y = [*map(self._number_of, node.operands), Decimal(0)][:2]
         return calculator.local_rule(node.op, slot)(x, y, self.numbers[node])
 
-    def _local_formula(self, node: Value, slot: int) -> SizedFormula:
+    def _local_formula(self, node: Value, slot: int) -> Formula:
         assert node.op is not None
-        x, y = [*map(self._formula_of, node.operands), SizedFormula.of_number(0.0)][:2]
-        return compose(node.op.local[slot], x, y, self.formulas[node])
+        numbers = [*map(float, map(self._number_of, node.operands)), 0.0][:2]
+        x, y = [*map(self._formula_of, node.operands), Constant(0.0)][:2]
+        return compose(node.op.local_at(slot, *numbers), x, y, self.formulas[node])
 
     def _number_of(self, operand: Value | float) -> Decimal:
         return self.numbers[operand] if isinstance(operand, Value) else as_decimal(operand)
 
-    def _formula_of(self, operand: Value | float) -> SizedFormula:
+    def _formula_of(self, operand: Value | float) -> Formula:
         if isinstance(operand, Value):
             return self.formulas[operand]
-        return SizedFormula.of_number(operand)
+        return Constant(operand)
 
     def _write(
-        self, kind: Kind, quantity: Quantity, formula: SizedFormula, computed: Decimal, exact: float
+        self, kind: Kind, quantity: Quantity, formula: Formula, computed: Decimal, exact: float
     ) -> Decimal:
         """Write a line; return the number that stands there."""
-        total = kind == "gradient" and quantity in self.paper and not formula.is_quantity(quantity)
+        total = kind == "gradient" and quantity in self.paper and formula != Name(quantity)
         overridden = kind != "gradient" and quantity in self.pencil.overrides
         correct = self.pencil.correct(quantity, exact)
         if overridden:
@@ -181,10 +185,10 @@ class _Work:
         )
         return written
 
-    def _copied(self, formula: SizedFormula, quantity: Quantity, number: Decimal) -> Decimal:
+    def _copied(self, formula: Formula, quantity: Quantity, number: Decimal) -> Decimal:
         """The number, with the zeros with which it stands where it is copied from."""
-        if isinstance(formula.tree, ast.Name):
-            source = self.paper.get(formula.tree.id, number)
+        if isinstance(formula, Name):
+            source = self.paper.get(formula.quantity, number)
             if source == number and calculator.decimals(source) <= self.pencil.places(quantity):
                 return source
         return number
@@ -206,7 +210,7 @@ def _sweep(
     return found
 
 
-def _unless_long(paths: list[SizedFormula]) -> list[SizedFormula]:
+def _unless_long(paths: list[Formula]) -> list[Formula]:
     return paths if sum(path.size for path in paths) <= LONGEST else [TOO_LONG]
 
 
@@ -223,7 +227,8 @@ def by_hand(
     between, which nothing rounds. Backward, the derivative of each written node by each that its
     formula names is computed from the written values and written down too. A gradient is the
     sum over all paths of the products of these written factors, and only the sum is rounded.
-    The lecture's two networks are worked out so, truncating. No `.grad` is touched.
+    The lecture's two networks are worked out so, truncating. No `.grad` is touched. The text needs
+    an output with the signs ∂ and ≈, as that of `explain` does.
 
     Arithmetic is decimal: 0.1 + 0.2 is 0.3. Library functions are known to 12 significant digits.
     The time is that of the graph, plus a visit to a node without label for every written node
@@ -246,9 +251,9 @@ def by_hand(
         StaleGraphError: if a leaf was written after it was used.
     """
     require_value(root, "root")
-    if rounding not in [*_ROUNDINGS]:
-        raise ValueError(f"rounding must be one of {[*_ROUNDINGS]}, received {rounding!r}")
-    pencil = _Pencil(_as_mapping(decimals), _ROUNDINGS[rounding], _as_numbers(written))
+    if rounding not in [*ROUNDINGS]:
+        raise ValueError(f"rounding must be one of {[*ROUNDINGS]}, received {rounding!r}")
+    pencil = _Pencil(_as_mapping(decimals), ROUNDINGS[rounding], _as_numbers(written))
     work = _Work(root, pencil)
     with localcontext(calculator.ARITHMETIC):
         work.forward()

@@ -7,9 +7,12 @@ import weakref
 from typing import Any, cast
 
 from autograd import graph, modes
-from autograd.errors import StaleGraphError
+from autograd.backward import refuse_stale
 from autograd.ops import op_named
-from autograd.value import Value, describe, record
+from autograd.value import Value, record
+
+_REMEDY = "a copy would hide that; compute the result again, then copy"
+"""What is said to who copies a stale graph."""
 
 
 def reduce(value: Value) -> tuple[Any, ...]:
@@ -27,7 +30,7 @@ def shallow_copy(value: Value) -> Value:
         twin = _make_leaf(type(value), *_content(value))
         _add(twin, _added(value))
         return twin
-    _refuse_stale([value])
+    refuse_stale([value], _REMEDY)
     with modes.all_off():
         return _restore(value._op.name, value._x, value._y, *_content(value))
 
@@ -40,7 +43,7 @@ def deep_copy(value: Value, memo: dict[int, Any]) -> Value:
             _add(twin, copy.deepcopy(added, memo))
         return twin
     operations = graph.operations(value, known=_Memo(memo))
-    _refuse_stale(operations)
+    refuse_stale(operations, _REMEDY)
     with modes.all_off():
         for node in operations:
             x, y = (copy.deepcopy(z, memo) for z in (node._x, node._y))
@@ -71,7 +74,7 @@ class _Cargo:
     def __init__(self, root: Value) -> None:
         cargoes = _travelling.cargoes
         operations = graph.operations(root, known=cargoes)
-        _refuse_stale(operations)
+        refuse_stale(operations, _REMEDY)
         self.places = {node: place for place, node in enumerate(operations)}
         self._older = {
             cargo for _, operand, _ in graph.edges(operations) if (cargo := _cargo_of(operand))
@@ -173,11 +176,3 @@ def _added(leaf: Value) -> dict[str, Any]:
 def _add(leaf: Value, attributes: dict[str, Any]) -> None:
     for name, attribute in attributes.items():
         setattr(leaf, name, attribute)
-
-
-def _refuse_stale(operations: list[Value]) -> None:
-    for node, leaf in graph.stale_edges(operations):
-        raise StaleGraphError(
-            f"{describe(leaf)} was written after {describe(node)} was computed from it: "
-            "a copy would hide that; compute the result again, then copy"
-        )

@@ -18,6 +18,26 @@ Spec = Any
 
 
 @accelerated
+class Entry:
+    """What calls whatever its target is now; it pickles as the attribute of its owner."""
+
+    def __init__(self, owner: Any, name: str, target: Callable[..., Any]) -> None:
+        self._owner = owner
+        self._name = name
+        self.target = target
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the target gives."""
+        return self.target(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"{self._owner!r}.{self._name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._owner, self._name)
+
+
+@accelerated
 class Program:
     """Straight-line code over float64 slots, checked once.
 
@@ -215,10 +235,19 @@ def _scalars(spec: Spec, x: Any) -> list[float]:
             raise _MismatchError
         return [number(x, "argument")]
     if spec[0] == "array":
-        if not (is_array(x) and x.dtype == float and x.shape == spec[1]):
+        if not (_is_float64(x) and x.shape == spec[1]):
             raise _MismatchError
         return x.ravel().tolist()
     return [z for part, y in zip(spec[-1], _parts(spec, x), strict=True) for z in _scalars(part, y)]
+
+
+def _is_float64(x: Any) -> bool:
+    """Whether x is an array of float64, and of no subclass, which may mean something else."""
+    if not is_array(x):
+        return False
+    import numpy
+
+    return type(x) is numpy.ndarray and x.dtype == float
 
 
 _TYPES: dict[str, type] = {"list": list, "tuple": tuple, "dict": dict}
@@ -241,7 +270,7 @@ def _columns(spec: Spec, x: Any, sizes: set[int]) -> list[Any]:
     import numpy
 
     if is_array(x):
-        if x.dtype != float or x.ndim == 0 or x.shape[1:] != _shape(spec):
+        if not _is_float64(x) or x.ndim == 0 or x.shape[1:] != _shape(spec):
             raise _MismatchError
         sizes.add(len(x))
         return [*numpy.ascontiguousarray(x.reshape(len(x), math.prod(x.shape[1:])).T)]

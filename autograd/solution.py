@@ -3,15 +3,15 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, cached_property
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple, TypedDict, cast
+from typing import Literal, NamedTuple, TypedDict
 
 from autograd.decimals import DISPLAY, PAPER, as_decimal, digits, same
-from autograd.explanation import Shown
+from autograd.explanation import Shown, columns, ljust
 from autograd.ops import Op
 from autograd.tape import (
     latex_aligned,
@@ -56,93 +56,114 @@ class Line(TypedDict):
     error: float | None
 
 
-# Formulas whose names are quantities.
+# Formulas over quantities.
 
 
 @dataclass(frozen=True, slots=True)
-class SizedFormula:
-    """A formula as a tree whose names are quantities, and its number of numbers and operations."""
+class Formula:
+    """A formula over quantities; its size is its number of numbers and operations."""
 
-    tree: ast.expr
     size: int
 
-    @classmethod
-    def of_quantity(cls, quantity: Quantity) -> "SizedFormula":
-        """The quantity alone."""
-        return cls(ast.Name(cast(str, quantity)), 1)  # not unparsed before it has a text
-
-    @classmethod
-    def of_number(cls, x: float) -> "SizedFormula":
-        """The number alone."""
-        return cls(ast.Constant(x), 1)
-
-    def is_quantity(self, quantity: Quantity) -> bool:
-        """Whether it is that quantity alone."""
-        return isinstance(self.tree, ast.Name) and cast(Quantity, self.tree.id) == quantity
-
-    def __mul__(self, other: "SizedFormula") -> "SizedFormula":
-        if _constant(self) == 1.0:
+    def __mul__(self, other: "Formula") -> "Formula":
+        if self == ONE:
             return other
-        if _constant(other) == 1.0:
+        if other == ONE:
             return self
-        if _constant(other) == -1.0:
+        if other in _MINUS_ONE:
             return compose("-x", self)
         return compose("x * y", self, other)
 
-    def __add__(self, other: "SizedFormula") -> "SizedFormula":
+    def __add__(self, other: "Formula") -> "Formula":
         return compose("x + y", self, other)
 
 
-TOO_LONG = SizedFormula(ast.Constant(...), LONGEST + 1)
+@dataclass(frozen=True, slots=True)
+class Name(Formula):
+    """A quantity alone."""
+
+    size: int = field(default=1, init=False)
+    quantity: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Formula):
+    """A number alone."""
+
+    size: int = field(default=1, init=False)
+    number: float
+
+
+@dataclass(frozen=True, slots=True)
+class Composed(Formula):
+    """A formula of the table, and the formulas for those of x, y and z that occur in it."""
+
+    text: str
+    operands: dict[str, Formula]
+
+
+TOO_LONG = Formula(LONGEST + 1)
 """What stands for a formula that is too long."""
 
 
-def _constant(formula: SizedFormula) -> float | None:
-    match formula.tree:
-        case ast.Constant(float(x)):
-            return x
-        case ast.UnaryOp(ast.USub(), ast.Constant(float(x))):
-            return -x
-        case _:
-            return None
-
-
 @cache
-def _parsed(formula: str) -> tuple[ast.expr, int, list[str]]:
+def _parsed(text: str) -> tuple[ast.expr, int, list[str]]:
     """A formula of the table: its tree, its size without operands, and these as they occur."""
-    tree = ast.parse(formula, mode="eval").body
+    tree = ast.parse(text, mode="eval").body
     parts = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
     operands = [node.id for node in parts if isinstance(node, ast.Name) and node.id in "xyz"]
     return tree, len(parts) - len(operands), operands
 
 
-def compose(formula: str, *operands: SizedFormula) -> SizedFormula:
+def compose(text: str, *operands: Formula) -> Formula:
     """A formula of the table over formulas for x, y and z; TOO_LONG if it is."""
-    tree, size, occurrences = _parsed(formula)
+    tree, size, occurrences = _parsed(text)
     given = dict(zip("xyz", operands, strict=False))
+    if isinstance(tree, ast.Name):
+        return given[tree.id]
+    if isinstance(tree, ast.Constant):
+        return Constant(float(text))
     size += sum(given[name].size for name in occurrences)
     if size > LONGEST:
         return TOO_LONG
-    return SizedFormula(_fill(tree, lambda name: given[name].tree), size)
+    return Composed(size, text, {name: given[name] for name in occurrences})
+
+
+ONE: Formula = Constant(1.0)
+_MINUS_ONE = (Constant(-1.0), compose("-1.0"))
+
+
+def _tree(
+    formula: Formula, name: Callable[[Quantity], ast.expr], number: Callable[[float], ast.expr]
+) -> ast.expr:
+    """The formula as a tree, with what stands for its quantities and its numbers."""
+    match formula:
+        case Name(quantity=quantity):
+            return name(quantity)
+        case Constant(number=x):
+            return number(x)
+        case Composed(text=text, operands=operands):
+            trees = {place: _tree(x, name, number) for place, x in operands.items()}
+            return _fill(_parsed(text)[0], trees, number)
+        case _:
+            raise AssertionError("a formula that is too long is not shown")
 
 
 def _fill(
-    tree: ast.expr,
-    operand: Callable[[Any], ast.expr],
-    constant: Callable[[Any], ast.expr] = ast.Constant,
+    tree: ast.expr, operands: dict[str, ast.expr], number: Callable[[float], ast.expr]
 ) -> ast.expr:
-    """The tree with other trees for its operands and its constants."""
+    """A formula of the table with trees for its operands and its numbers."""
     match tree:
-        case ast.Name(name):
-            return operand(name)
-        case ast.Constant(x):
-            return constant(x)
+        case ast.Name(place):
+            return operands[place]
+        case ast.Constant(float(x)):
+            return number(x)
         case ast.UnaryOp(sign, x):
-            return ast.UnaryOp(sign, _fill(x, operand, constant))
+            return ast.UnaryOp(sign, _fill(x, operands, number))
         case ast.BinOp(x, sign, y):
-            return ast.BinOp(_fill(x, operand, constant), sign, _fill(y, operand, constant))
-        case ast.Call(function, operands):
-            return ast.Call(function, [_fill(x, operand, constant) for x in operands], [])
+            return ast.BinOp(_fill(x, operands, number), sign, _fill(y, operands, number))
+        case ast.Call(function, arguments):
+            return ast.Call(function, [_fill(x, operands, number) for x in arguments], [])
         case _:
             raise AssertionError(f"no formula: {ast.unparse(tree)}")
 
@@ -162,7 +183,7 @@ class _Script(NamedTuple):
 
     name: Callable[..., str]  # of a Quantity, and whether it is a total derivative
     number: Callable[[str], str]
-    formula: Callable[[ast.expr, Callable[[Quantity], str]], str]
+    formula: Callable[[Formula, Callable[[Quantity], str]], str]
     nearly: str
 
 
@@ -172,12 +193,12 @@ def _text_name(quantity: Quantity, total: bool = False) -> str:
     return ("d{}/d{}" if total else "∂{}/∂{}").format(*quantity)
 
 
-def _text_formula(tree: ast.expr, shown: Callable[[Quantity], str]) -> str:
+def _text_formula(formula: Formula, shown: Callable[[Quantity], str]) -> str:
     def part(text: str) -> ast.expr:
         return ast.Name(f"({text})" if text.startswith("-") else text)
 
-    filled = _fill(tree, lambda x: part(shown(x)), lambda x: part(repr(x).removesuffix(".0")))
-    return re.sub(r"(^|\(|, )\((-[^()]*)\)", r"\1\2", ast.unparse(filled))  # (-1) + x is -1 + x
+    tree = _tree(formula, lambda x: part(shown(x)), lambda x: part(repr(x).removesuffix(".0")))
+    return re.sub(r"(^|\(|, )\((-[^()]*)\)", r"\1\2", ast.unparse(tree))  # (-1) + x is -1 + x
 
 
 def _latex_name(quantity: Quantity, total: bool = False) -> str:
@@ -189,14 +210,15 @@ def _latex_name(quantity: Quantity, total: bool = False) -> str:
     return latex_derivative(of, by)
 
 
-def _latex_formula(tree: ast.expr, shown: Callable[[Quantity], str]) -> str:
-    texts: dict[str, str] = {}
+def _latex_formula(formula: Formula, shown: Callable[[Quantity], str]) -> str:
+    def name(quantity: Quantity) -> ast.expr:
+        text = shown(quantity)
+        has_exponent = r" \cdot " in text and not isinstance(formula, Name)
+        return ast.Name(f"({text})" if has_exponent else text)
 
-    def operand(quantity: Any) -> ast.expr:
-        texts[quantity] = shown(quantity)
-        return ast.Name(quantity)
-
-    return latex_formula(_fill(tree, operand), texts)
+    tree = _tree(formula, name, ast.Constant)
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    return latex_formula(tree, dict(zip(names, names, strict=True)))
 
 
 _TEXT = _Script(_text_name, str, _text_formula, "≈")
@@ -211,7 +233,7 @@ class Entry(NamedTuple):
 
     kind: Kind
     quantity: Quantity
-    formula: SizedFormula
+    formula: Formula
     computed: Decimal
     written: Decimal
     exact: float
@@ -220,10 +242,9 @@ class Entry(NamedTuple):
     total: bool
 
     @property
-    def shown(self) -> ast.expr | None:
+    def shown(self) -> Formula | None:
         """The formula, unless it is too long or says no more than the name."""
-        repeats = self.formula.is_quantity(self.quantity)
-        return None if repeats or self.formula.size > LONGEST else self.formula.tree
+        return None if self.formula in (Name(self.quantity), TOO_LONG) else self.formula
 
     @property
     def nearly(self) -> bool:
@@ -308,8 +329,8 @@ class WorkedSolution(Shown):
             *above, last = _stacked(*self._equation(entry, _TEXT))
             cells += [(line, "", "") for line in above]
             cells.append((last, self._number(entry.exact), _error(entry)))
-        widths = [max(len(row[i]) for row in cells if row[1]) for i in range(3)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+        widths = [max(columns(row[i]) for row in cells if row[1]) for i in range(3)]
+        return "\n".join("  ".join(map(ljust, row, widths)).rstrip() for row in cells)
 
     def _list(self, title: str, entries: list[Entry]) -> str:
         lines: list[str] = []
@@ -351,7 +372,7 @@ def _error(entry: Entry) -> str:
 def _stacked(left: str, right: list[str]) -> list[str]:
     """An equation on one line, or, if that is too wide, its sides below each other."""
     line = " ".join([left, *right])
-    if len(line) <= WIDTH:
+    if columns(line) <= WIDTH:
         return [line]
-    indent = " " * len(left)
+    indent = " " * columns(left)
     return [f"{indent if i else left} {side}" for i, side in enumerate(right)]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from autograd.predicate import Whole, plain
 from autograd.value import Value, is_real
 
 Rebuild = Callable[[Sequence[Any]], Any]
@@ -48,6 +49,8 @@ def flatten(
         parts = [(x, f"{name}[{i}]") for i, x in enumerate(items)]
         scalars, rebuild = _flatten_all(parts, whole_arrays)
         return scalars, lambda scalars: make(rebuild(scalars))
+    if isinstance(tree, Whole):
+        return [tree.value()], lambda scalars: scalars[0]
     raise TypeError(
         f"{name} must be a number, a Value, or a list, tuple, dict or array of them, "
         f"received the {type(tree).__name__} {tree!r}"
@@ -55,7 +58,7 @@ def flatten(
 
 
 def _items(tree: Any, name: str) -> list[Any]:
-    items = tree.ravel().tolist()
+    items = [*map(plain, tree.ravel().tolist())] if tree.dtype == object else tree.ravel().tolist()
     if not all(map(is_scalar, items)):
         raise TypeError(f"{name} must hold numbers or Values, received an array of {tree.dtype}")
     return items

@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from autograd import graph
@@ -39,20 +39,50 @@ class Instruction(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tape:
-    """A computation as straight-line code.
+class StraightLineCode:
+    """Inputs, and instructions each of which reads earlier slots only.
 
-    The inputs and then the instructions are numbered from 0: these numbers are the slots. An
-    instruction reads earlier slots only.
+    The inputs and then the instructions are numbered from 0: these numbers are the slots.
 
     Attributes:
-        inputs: the leaves, in the order of their first use.
-        instructions: the operations, in the order of their recording.
-        outputs: the slots of the results.
+        inputs: what is read: leaves and arguments.
+        instructions: the operations in the order of their computation.
     """
 
     inputs: tuple[Input, ...]
     instructions: tuple[Instruction, ...]
+
+    @property
+    def slots(self) -> list[Input | Instruction]:
+        """What stands in each slot."""
+        return [*self.inputs, *self.instructions]
+
+    def identifiers(self) -> list[str]:
+        """A name for each slot that is a variable's in Python; no two are alike.
+
+        It is the display name where that serves. None is a keyword or the name of a function, and
+        none begins with grad_, so that grad_NAME is free for gradients.
+        """
+        return graph.distinct([identifier(slot.name) for slot in self.slots], RESERVED)
+
+    def _infinite(self, numbers: Iterable[float] = ()) -> set[str]:
+        """Which of inf and nan stand in the text of the code and of these numbers."""
+        found = [*numbers, *(x.value for x in self.inputs)]
+        for instruction in self.instructions:
+            found += [z for z in instruction.operands if not isinstance(z, int)]
+        return {repr(x).lstrip("-") for x in found} & {"inf", "nan"}
+
+
+@dataclass(frozen=True)
+class Tape(StraightLineCode):
+    """A recorded computation, whose reverse sweep follows from the table.
+
+    The inputs are the leaves in the order of their first use.
+
+    Attributes:
+        outputs: the slots of the results.
+    """
+
     outputs: tuple[int, ...]
 
     @classmethod
@@ -69,11 +99,6 @@ class Tape:
                 operands = tuple(slots[z] if isinstance(z, Value) else z for z in node.operands)
                 instructions.append(Instruction(name, node._op, operands, node._requires_grad))
         return cls(tuple(inputs), tuple(instructions), tuple(slots[root] for root in roots))
-
-    @property
-    def slots(self) -> list[Input | Instruction]:
-        """What stands in each slot."""
-        return [*self.inputs, *self.instructions]
 
     def sweep(self) -> Iterator[Step]:
         """The reverse sweep: each step along which gradient flows, in the order of the engine.
@@ -92,21 +117,10 @@ class Tape:
 
     # Python.
 
-    def identifiers(self) -> list[str]:
-        """A name for each slot that is a variable's in Python and in C; no two are alike.
-
-        It is the display name where that serves. None is a keyword of either language or the
-        name of a function, and none begins with grad_, so that grad_NAME is free for gradients.
-        """
-        return graph.distinct([identifier(slot.name) for slot in self.slots], RESERVED)
-
     def expressions(self) -> list[str]:
-        """What computes each instruction, for a reader: `s0 + s1`, `x / 2.0`, `sigmoid(s3)`."""
+        """What computes each instruction, for a reader: `s0 + s1`, `x ** 3.0`, `sigmoid(s3)`."""
         names = [slot.name for slot in self.slots]
-        return [
-            read_formula(value_formula(instruction.op)).fill(instruction, names)
-            for instruction in self.instructions
-        ]
+        return [_expression(instruction, names) for instruction in self.instructions]
 
     def python(self) -> str:
         """The flat code: a program that computes the outputs and then every gradient.
@@ -116,12 +130,12 @@ class Tape:
         """
         names, steps = self.identifiers(), list(self.sweep())
         formulas = {value_formula(instruction.op) for instruction in self.instructions}
-        formulas |= {self._instruction(slot).op.local[place] for slot, place, _ in steps}
+        formulas |= {_local(self._instruction(slot), place) for slot, place, _ in steps}
         functions = {name for formula in formulas for name in read_formula(formula, True).calls}
         return "\n".join(
             [
-                *_import("math", self._constants() & {"inf", "nan"}),
-                *_import("autograd", functions),
+                *imported("math", self._infinite()),
+                *imported("autograd", functions),
                 *("", "# inputs"),
                 *(f"{name} = {x.value!r}" for name, x in zip(names, self.inputs, strict=False)),
                 *("", "# forward", *self._forward(names)),
@@ -146,20 +160,13 @@ class Tape:
             yield accumulate(slot, "1.0")
         for slot, place, operand in steps:
             instruction = self._instruction(slot)
-            formula = read_formula(instruction.op.local[place], True)
+            formula = read_formula(_local(instruction, place), True)
             local = formula.fill(instruction, names, names[slot])
             upstream, factor = f"grad_{names[slot]}", f"({local})" if formula.compound else local
             yield accumulate(operand, upstream if local == "1.0" else f"{upstream} * {factor}")
 
     def _instruction(self, slot: int) -> Instruction:
         return self.instructions[slot - len(self.inputs)]
-
-    def _constants(self) -> set[str]:
-        """The magnitude of every number in the program, as it is written."""
-        numbers = [x.value for x in self.inputs]
-        for instruction in self.instructions:
-            numbers += [z for z in instruction.operands if not isinstance(z, int)]
-        return {repr(x).lstrip("-") for x in numbers}
 
     # LaTeX.
 
@@ -186,7 +193,7 @@ class Tape:
             instruction = self._instruction(slot)
             operands = [_operand_term(z, names) for z in instruction.operands]
             terms = dict(zip("xy", operands, strict=False), z=names[slot])
-            local = _convert(_tree(instruction.op.local[place]), terms)
+            local = _convert(_tree(_local(instruction, place)), terms)
             one = local.text == "1"
             product = gradient[slot] if one else _apply(TABLE["mul"], gradient[slot], local)
             sums[operand].append(product.text)
@@ -203,18 +210,13 @@ class Tape:
 
 # Formulas as text.
 
-_C_KEYWORDS = """alignas alignof asm auto bool break case char const constexpr continue default do
-    double else enum extern false float for goto if inline int long nullptr register restrict
-    return short signed sizeof static static_assert struct switch thread_local true typedef typeof
-    typeof_unqual union unsigned void volatile while _Alignas _Alignof _Atomic _BitInt _Bool
-    _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local"""
-RESERVED = {*keyword.kwlist, "__debug__", *_C_KEYWORDS.split(), *TABLE, "where", "inf", "nan"}
+RESERVED = {*keyword.kwlist, "__debug__", *TABLE, "where", "inf", "nan"}
 """What is no name of a variable in the flat code."""
 
 
 def identifier(name: str) -> str:
-    """The name as one that Python and C take, and that is none of a gradient."""
-    normal = unicodedata.normalize("NFKC", name)  # as Python reads identifiers
+    """The name as one that Python takes, and that is none of a gradient."""
+    normal = unicodedata.normalize("NFKC", name)  # as Python reads it
     name = "".join(c if f"_{c}".isidentifier() else "_" for c in normal)
     return name if name.isidentifier() and not name.startswith("grad_") else f"_{name}"
 
@@ -222,6 +224,35 @@ def identifier(name: str) -> str:
 def value_formula(op: Op) -> str:
     """What computes the op: its formula where that is plain arithmetic, else a call by name."""
     return op.value if "(" not in op.value else f"{op.name}({', '.join('xy'[: op.arity])})"
+
+
+def _expression(instruction: Instruction, names: Sequence[str]) -> str:
+    """What computes the instruction, for a reader.
+
+    Flat code calls div and pow instead, which never raise: of floats, Python's / raises at a pole
+    and its ** there and on overflow, and gives complex numbers.
+    """
+    if instruction.op is not TABLE["pow"]:
+        return read_formula(value_formula(instruction.op)).fill(instruction, names)
+    x, y = (names[z] if isinstance(z, int) else repr(z) for z in instruction.operands)
+    return f"({x}) ** {y}" if x.startswith("-") else f"{x} ** {y}"
+
+
+_local_at = lru_cache(1024)(Op.local_at)  # a tape may hold very many powers of few exponents
+
+
+def _local(instruction: Instruction, place: int) -> str:
+    """The formula of a local derivative; of two cases the one that number operands decide."""
+    op, operands = instruction.op, zip("xy", instruction.operands, strict=False)
+    match _tree(op.local[place]):
+        case ast.Call(ast.Name("where"), [condition, _, _]):
+            needed = {node.id for node in ast.walk(condition) if isinstance(node, ast.Name)}
+            numbers = {name: x for name, x in operands if isinstance(x, float)}
+            if needed <= numbers.keys():
+                return _local_at(op, place, numbers.get("x", 0.0), numbers.get("y", 0.0))
+        case _:
+            pass
+    return op.local[place]
 
 
 class Formula(NamedTuple):
@@ -257,7 +288,8 @@ def read_formula(text: str, total: bool = False) -> Formula:
     return Formula(ast.unparse(tree), calls, isinstance(tree, ast.BinOp))
 
 
-def _import(module: str, names: Iterable[str]) -> list[str]:
+def imported(module: str, names: Iterable[str]) -> list[str]:
+    """The line that imports the names, if there are any."""
     return [f"from {module} import {', '.join(sorted(names))}"] if names else []
 
 
@@ -334,6 +366,9 @@ def _convert(formula: ast.expr, terms: dict[str, _Term]) -> _Term:
             return _apply(_ROW_OF[type(operator)], _convert(operand, terms))
         case ast.BinOp(left, operator, right):
             return _apply(_ROW_OF[type(operator)], _convert(left, terms), _convert(right, terms))
+        case ast.Call(ast.Name("where"), [ast.Compare(x, [ast.Eq()], [y]), case, others]):
+            x, y, case, others = (_convert(part, terms).text for part in (x, y, case, others))
+            return _Term(latex_cases(case, f"{x} = {y}", others))
         case ast.Call(ast.Name(name), operands):
             return _apply(TABLE[name], *(_convert(operand, terms) for operand in operands))
         case _:
@@ -377,11 +412,16 @@ _SPECIAL = str.maketrans(
 )
 
 
+def latex_text(text: str) -> str:
+    """Words in LaTeX, as they stand."""
+    return rf"\text{{{text.translate(_SPECIAL)}}}"
+
+
 def latex_name(name: str) -> str:
     """A display name in LaTeX: `w0` and `w_0` get a subscript, a word stands upright."""
     parts = re.fullmatch(r"([^\W\d_]+)_?([^\W_]\w*)?", name)
     if not parts:
-        return rf"\text{{{name.translate(_SPECIAL)}}}"
+        return latex_text(name)
     base, subscript = (_symbol(part) for part in parts.groups(""))
     return f"{base}_{{{subscript}}}" if subscript else base
 
@@ -394,6 +434,14 @@ def _symbol(text: str) -> str:
 def latex_derivative(of: str, by: str) -> str:
     r"""∂of/∂by in LaTeX."""
     return rf"\frac{{\partial {of}}}{{\partial {by}}}"
+
+
+def latex_cases(case: str, condition: str, others: str) -> str:
+    """What is one thing if a condition holds, and another otherwise, in LaTeX."""
+    return (
+        rf"\begin{{cases}} {case} & \text{{if }} {condition} \\ "
+        rf"{others} & \text{{otherwise}} \end{{cases}}"
+    )
 
 
 def latex_aligned(lines: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from autograd import modes
 from autograd.backward import as_value, pullback, pushforward
+from autograd.predicate import plain
 from autograd.structure import Rebuild, array, flatten, is_array, is_scalar, places
 from autograd.value import Value, number
 
@@ -50,6 +51,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> 
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         call = _record(f, args, argnums, kwargs)
         output, aux = _pair(call.output) if has_aux else (call.output, None)
+        output = plain(output)
         check_output(output)
         results = _Results(call.holds_value)
         slope = call.arrange(call.gradient(output, results))

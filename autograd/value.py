@@ -225,7 +225,9 @@ class Value:
 
     @grad.setter
     def grad(self, grad: Number) -> None:
-        self._grad = number(grad, "grad")
+        if modes.tracing:
+            _refuse_traced(self, "write")
+        self._grad = grad if type(grad) is float else number(grad, "grad")
 
     @property
     def label(self) -> str | None:
@@ -250,6 +252,8 @@ class Value:
                 f"requires_grad of {describe(self)} follows from its operands; "
                 "write that of a leaf, or use detach()"
             )
+        if modes.tracing:
+            _refuse_traced(self, "write")
         self._requires_grad = bool(requires_grad)
 
     @property
@@ -408,6 +412,7 @@ class Value:
         return f"{type(self).__name__}(data={self._data!r}, grad={self._grad!r}{label})"
 
     def __format__(self, spec: str) -> str:
+        _refuse_traced(self, "format")
         return format(self._data, spec)
 
     def __copy__(self) -> "Value":

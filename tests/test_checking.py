@@ -268,8 +268,8 @@ def test_a_wrong_rule_over_values_is_found_by_the_second_order(monkeypatch: pyte
         pytest.skip("the native engine has rules of its own")
     from autograd import backward
 
-    rules = dict(backward._RULES_OF_VALUES)
-    monkeypatch.setattr(backward, "_RULES_OF_VALUES", rules)
+    rules = dict(backward.RULES_OF_VALUES)
+    monkeypatch.setattr(backward, "RULES_OF_VALUES", rules)
     monkeypatch.setitem(rules, TABLE["tanh"], (lambda _x, _y, z: 1.0 - z,))
     assert gradcheck(lambda x: ag.tanh(x) * 2.0, (0.5,))
     text = complaint(lambda x: ag.tanh(x) * 2.0, (0.5,), order=2)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd
-from autograd import cli, values
+from autograd import cli, graph, values
 from autograd.environment import version
 from autograd.explanation import explain
 from autograd.tape import Tape
@@ -120,7 +120,80 @@ def test_drawing_into_a_device(succeed):
     assert Path(os.devnull).is_char_device()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs the rights of a file")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
+def test_a_replaced_drawing_keeps_its_rights(succeed, tmp_path, mode):
+    file = tmp_path / "neuron.svg"
+    file.touch()
+    file.chmod(mode)
+    succeed(*ARGUMENTS, "--svg", str(file))
+    assert autograd.to_svg(neuron()[1]) == file.read_text(encoding="utf-8")
+    assert mode == stat.S_IMODE(file.stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no device for the output")
+def test_drawing_into_a_pipe(succeed):
+    finished = process(*ARGUMENTS, "--svg", "/dev/stdout", encoding="utf-8")
+    assert (0, "") == (finished.returncode, finished.stderr)
+    assert autograd.to_svg(neuron()[1]) + succeed(*ARGUMENTS) == finished.stdout
+
+
 # Options.
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        {"theme": "dark"},
+        {"rankdir": "TB"},
+        {"show": "values"},
+        {"digits": 2},
+        {"theme": "print", "rankdir": "TB", "show": "downstream", "digits": 17},
+    ],
+    ids=str,
+)
+def test_style_of_a_drawing(succeed, tmp_path, style):
+    file = tmp_path / "neuron.svg"
+    options = [f"--{name}={x}" for name, x in style.items()]
+    succeed(*ARGUMENTS, "--svg", str(file), *options)
+    expected = autograd.to_svg(neuron()[1], **style)
+    assert expected == file.read_text(encoding="utf-8") != autograd.to_svg(neuron()[1])
+
+
+def test_style_of_a_page(succeed, tmp_path):
+    file = tmp_path / "neuron.html"
+    style = {"theme": "dark", "rankdir": "TB", "digits": 3}
+    options = [f"--{name}={x}" for name, x in style.items()]
+    succeed(*ARGUMENTS, "--html", str(file), *options)
+    assert autograd.step_through(neuron()[1], **style).html == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("digits", [1, 3, 17])
+def test_digits_of_the_table_and_of_paths(succeed, digits):
+    (w0, *_), f = neuron()
+    for option, explanation in [
+        ([], explain(f, digits=digits).table),
+        (["--explain=w0"], explain(f, w0, digits=digits)),
+    ]:
+        assert str(explanation) in succeed(*ARGUMENTS, "--digits", str(digits), *option)
+
+
+@pytest.mark.parametrize(
+    "pencil", [{}, {"decimals": 0}, {"decimals": 2, "rounding": "half-up"}], ids=str
+)
+def test_by_hand(succeed, pencil):
+    f = neuron()[1]
+    for node, name in graph.names(f).items():
+        node.label = name
+    options = [f"--{name}={x}" for name, x in pencil.items()]
+    title, _, shown = succeed(*ARGUMENTS, "--by-hand", *options).partition("\n\n")
+    assert (f"f = {NEURON}", f"{autograd.by_hand(f, **pencil)}\n") == (title, shown)
+
+
+def test_the_work_leaves_the_drawing_alone(succeed, tmp_path):
+    file = tmp_path / "neuron.svg"
+    succeed(*ARGUMENTS, "--by-hand", "--svg", str(file))
+    assert autograd.to_svg(neuron()[1]) == file.read_text(encoding="utf-8")
 
 
 def test_wrt(succeed):
@@ -203,7 +276,10 @@ def test_flat_code_is_that_of_the_tape(succeed):
 CHECKED = "checked: every gradient agrees with finite differences"
 
 
-@pytest.mark.parametrize(("option", "mark"), [((), ""), (("--latex",), "% "), (("--flat",), "# ")])
+@pytest.mark.parametrize(
+    ("option", "mark"),
+    [((), ""), (("--by-hand",), ""), (("--latex",), "% "), (("--flat",), "# ")],
+)
 def test_check(succeed, option, mark):
     lines = succeed(*ARGUMENTS, *option).splitlines()
     assert [*lines, mark + CHECKED] == succeed(*ARGUMENTS, "--check", *option).splitlines()
@@ -248,6 +324,13 @@ def test_help_names_every_function_and_option(succeed):
         "--json",
         "--latex",
         "--flat",
+        "--by-hand",
+        "--decimals",
+        "--rounding",
+        "--digits",
+        "--theme",
+        "--rankdir",
+        "--show",
         "--version",
         "--help",
     ]
@@ -362,6 +445,23 @@ UNREADABLE = [
     (["x", "x=1", "--json=1"], "--json: ignored explicit argument '1'", None),
     (["x", "x=1", "--json", "--latex"], "not allowed with argument --json", None),
     (["x", "x=1", "--flat", "--explain", "x"], "not allowed with argument --flat", None),
+    (["x", "x=1", "--by-hand", "--explain=x"], "not allowed with argument --by-hand", None),
+    (["x", "x=1", "--by-hand", "--json"], "not allowed with argument --by-hand", None),
+    (["x", "x=1", "--digits", "0"], "--digits: must be a whole number from 1 to 17", None),
+    (["x", "x=1", "--digits", "18"], "from 1 to 17, received '18'", None),
+    (["x", "x=1", "--digits", "-1"], "from 1 to 17, received '-1'", None),
+    (["x", "x=1", "--digits", "9" * 5000], "from 1 to 17, received '999", None),
+    (["x", "x=1", "--digits"], "--digits: expected one argument", None),
+    (["x", "x=1", "--by-hand", "--decimals", "101"], "from 0 to 100, received '101'", None),
+    (["x", "x=1", "--by-hand", "--rounding", "up"], "--rounding: invalid choice: 'up'", None),
+    (["x", "x=1", "--svg=f.svg", "--theme=blue"], "--theme: invalid choice: 'blue'", None),
+    (["x", "x=1", "--decimals", "2"], "--decimals: only with --by-hand", None),
+    (["x", "x=1", "--json", "--rounding", "half-up"], "--rounding: only with --by-hand", None),
+    (["x", "x=1", "--theme", "dark"], "--theme: only with --svg or --html", None),
+    (["x", "x=1", "--html=f", "--show", "local"], "--show: only with --svg", None),
+    (["x", "x=1", "--svg=f", "--html=./f"], "--svg and --html name the same file", None),
+    (["lambda*2", "lambda=1"], "'lambda' cannot be a name: it is a keyword of Python", 0),
+    (["x + in", "x=1", "in=1"], "'in' cannot be a name", 4),
     (["rate", "rate=1", "--wrt", "raet"], "'raet' is no input; did you mean 'rate'?", None),
     (["x", "x=1", "--wrt", ""], "'' is no input", None),
     (["x", "x=1", "--wrt", "x,"], "'' is no input", None),
@@ -445,6 +545,18 @@ def test_a_full_disk_leaves_the_old_drawing(run, tmp_path, monkeypatch):
     assert {file: "precious"} == {path: path.read_text() for path in tmp_path.iterdir()}
 
 
+def test_an_interruption_is_quiet_and_leaves_the_old_drawing(run, tmp_path, monkeypatch):
+    file = tmp_path / "neuron.svg"
+    file.write_text("precious")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    assert (130, "", "") == run(*ARGUMENTS, "--svg", str(file))
+    assert {file: "precious"} == {path: path.read_text() for path in tmp_path.iterdir()}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell script as a program")
 def test_a_broken_dot_program(run, tmp_path, monkeypatch):
     program = tmp_path / "dot"
@@ -467,7 +579,10 @@ def test_bad_input_leaves_the_old_drawing(run, tmp_path):
 
 EXPRESSIONS = ["x", "y", "x*y", "-x", "--x*y", "max(x,y)", "exp(x", "(x)", "1/0", "pi", "-"]
 ASSIGNMENTS = ["x=1", "y=2", "x=inf", "x=", "="]
-OPTIONS = ["--json", "--latex", "--flat", "--check", "--wrt", "--wrt=x", "--explain", "--explain=y"]
+OPTIONS = [
+    *["--json", "--latex", "--flat", "--check", "--wrt", "--wrt=x", "--explain", "--explain=y"],
+    *["--by-hand", "--decimals", "--decimals=2", "--rounding=half-up", "--digits", "--digits=3"],
+]
 OTHERS = ["--", "-h", "--version", "--x"]
 WORDS = st.sampled_from([*EXPRESSIONS, *ASSIGNMENTS, *OPTIONS, *OTHERS])
 

@@ -1,14 +1,22 @@
 """Compiled functions: the numbers of the engine, in every shape, batch and composition."""
 
+import array
+import copy
+import gc
+import inspect
 import math
 import multiprocessing
 import pickle
+import pydoc
 import subprocess
 import sys
+import weakref
 from collections import namedtuple
 from concurrent.futures import ProcessPoolExecutor
-from itertools import pairwise
-from operator import methodcaller
+from fractions import Fraction
+from functools import reduce
+from itertools import accumulate, pairwise
+from operator import methodcaller, mul
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +30,7 @@ from strategies import EXACT_ROWS, FUNCTIONS, Recipe, any_float, build, choosing
 
 import autograd
 import nn
-from autograd import AutogradError, Value, compile, dot, exp, no_grad, sigmoid, where
+from autograd import AutogradError, TraceError, Value, compile, dot, exp, no_grad, sigmoid, where
 from autograd.listing import ProgramTape
 from autograd.ops import TABLE
 
@@ -86,16 +94,64 @@ def test_sums_of_gradients_have_the_engines_order(drawn: Any):
     assert_same(summed(recipe), recipe, point)
 
 
-def test_what_reaches_a_selection_is_added_where_it_would_be_without():
-    def f(x: Any, y: Any) -> Any:
-        chosen = where(x > y, x, y)
-        uses = [chosen * 0.1, x * 0.7, chosen * 0.3, y * 0.9, chosen * 1e16, x * -1e16]
-        return autograd.sum(uses)
+def interleaved(x: Any, y: Any) -> Any:
+    chosen = where(x > y, x, y)
+    uses = [chosen * 0.1, x * 0.7, chosen * 0.3, y * 0.9, chosen * 1e16, x * -1e16]
+    return autograd.sum(uses)
 
+
+def chosen_twice(x: Any, y: Any) -> Any:
+    first = where(x > 0.25, x, y)
+    second = where(x > 0.5, x, y)
+    uses = [second * 1e16, first * 1.0, second * -1e16]
+    return autograd.sum(uses)
+
+
+def chosen_of_chosen(x: Any, y: Any) -> Any:
+    inner = where(x > y, x, y * 2.0)
+    outer = where(x > 0.25, inner, y)
+    uses = [outer * 1e16, x * 1.0, outer * -1e16]
+    return autograd.sum(uses)
+
+
+def exchanged(x: Any, y: Any) -> Any:
+    for weight in (1e16, 1.0, -1e16):
+        x, y = where(x < y, x, y), where(x < y, y, x)
+        x = where(x < weight, x, x)
+    return x * 3.0 + y * 1e16 + x * 7.0 - y * 1e16
+
+
+def detached(x: Any, y: Any) -> Any:
+    constant = (x * y).detach() if isinstance(x, Value) else x * y
+    return where(x > y, constant, y) * x + where(x > y, y * 3.0, constant) * 7.0
+
+
+@pytest.mark.parametrize("f", [interleaved, chosen_twice, chosen_of_chosen, exchanged, detached])
+def test_what_reaches_a_selection_is_added_where_it_would_be_without(f: Any):
     compiled = compile(f, argnums=(0, 1))
-    for point in [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]:
+    for point in [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.375, 0.5)]:
         expected = autograd.value_and_grad(f, (0, 1))(*point)
         assert shown(expected) == shown(compiled.value_and_grad(*point))
+
+
+back = st.integers(0, 3)
+choice = st.tuples(back, back, back, back)
+use = st.tuples(back, st.sampled_from([1e16, 1.0, -1e16]))
+
+
+@settings(max_examples=100)
+@given(st.lists(choice, min_size=1, max_size=4), st.lists(use, min_size=3, max_size=8))
+def test_sums_of_gradients_have_the_engines_order_under_other_names(choices: Any, uses: Any):
+    def f(xs: Any) -> Any:
+        known = [*xs]
+        for places in choices:
+            w, x, y, z = (known[-1 - place] for place in places)
+            known.append(where(w > x, y, z))
+        return autograd.sum([known[-1 - place] * weight for place, weight in uses])
+
+    compiled = compile(f)
+    for point in ([1.0, 0.5, 0.25, 2.0], [0.0, 1.0, 0.5, -1.0], [2.0, 0.5, 3.0, 1.0]):
+        assert shown(autograd.value_and_grad(f)(point)) == shown(compiled.value_and_grad(point))
 
 
 @pytest.mark.parametrize(
@@ -123,16 +179,24 @@ def test_what_several_conditions_reach_is_differentiated_where_one_holds():
         assert shown(autograd.value_and_grad(f)(x)) == shown(compiled.value_and_grad(x))
 
 
-def test_a_chain_of_choices_takes_work_in_proportion_to_its_length():
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: where(x > 0.5, x * 0.9, x + 0.3),
+        lambda x: where(x > 0.5, x * 0.9, x),
+        lambda x: where(x > 0.5, x, where(x > 0.1, x * 1.5, x)),
+    ],
+)
+def test_a_chain_of_choices_takes_work_in_proportion_to_its_length(step: Any):
     def f(x: Any) -> Any:
         for _ in range(200):
-            x = where(x > 0.5, x * 0.9, x + 0.3)
+            x = step(x)
         return x
 
     compiled = compile(f)
     for x in (0.1, 0.7, 3.0):
         assert shown(autograd.value_and_grad(f)(x)) == shown(compiled.value_and_grad(x))
-    assert compiled.tape.stats()["recorded"] < 200 * 20
+    assert compiled.tape.stats()["recorded"] < 200 * 25
 
 
 @settings(max_examples=30)
@@ -159,6 +223,7 @@ def test_pushforwards_are_the_engines(drawn: Any):
 # Structures.
 
 Point = namedtuple("Point", "x y")
+MATRIX = numpy.arange(12.0).reshape(3, 4)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +243,50 @@ Point = namedtuple("Point", "x y")
         (lambda _: 7.0, (1.0,)),
         (lambda _: [], (1.0,)),
         (lambda xs: autograd.sum(xs), ([],)),
+        (lambda *xs: sum(xs), (1.0, 2.0)),
+        (lambda x, y=2.0: x * y, (3.0,)),
+        (lambda xs: [[a * b for a, b in pairwise(xs)], xs[1:], xs[::-1]], ([1.0, 2.0, 3.0],)),
+        (lambda xs: [max(len(xs), 3) * x for i, x in enumerate(xs) if i % 2], ([1.0, 2.0],)),
+        (lambda xs: [*map(abs, accumulate(xs)), reduce(mul, xs)], ([1.0, -2.0],)),
+        (lambda xs: [*(lambda first, *rest: (rest, first))(*xs)], ([1.0, 2.0, 3.0],)),
+        (lambda x: x if x is not None and x != "a" else 0.0, (1.0,)),
+        (lambda x: (f"{x!r} {x > 1.0}", x)[1], (2.0,)),
+        (lambda x: [x > 1.0, (x > 2.0, {"a": x == 2.0}), True], (2.0,)),
+        (lambda xs: numpy.array([x > 1.0 for x in xs]), ([1.0, 2.0],)),
+        (lambda x: round(x) + math.floor(x) + math.ceil(x) + x**3 + x**-1 + 2**-x, (1.7,)),
+        (lambda x: (-x) ** 3 + numpy.float32(0.5) * x + Fraction(1, 4) * x - True, (2.0,)),
+        (lambda a: numpy.dot(a, a) + numpy.sum(a) * numpy.linalg.norm(a), (MATRIX[0],)),
+        (lambda a: [numpy.abs(a), numpy.mean(a), numpy.power(a, 3), numpy.cumsum(a)], (MATRIX[0],)),
     ],
 )
 def test_results_have_the_structure_of_the_function(f: Any, args: tuple[Any, ...]):
     expected = f(*args)
     for _ in range(2):
         found = compile(f)(*args)
-        assert type(expected) in (type(found), int, numpy.float64, numpy.float32)
+        assert type(expected) in (type(found), int, bool, numpy.float64, numpy.float32)
         assert shown(expected) == shown(found)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda xs: xs[0].append(1.0),
+        lambda xs: xs[0].pop(),
+        lambda xs: xs[0].__setitem__(1, 2.0 * xs[0][1]),
+        lambda xs: xs[1].update(b=2.0),
+        lambda xs: xs[1].__setitem__("a", None),
+        lambda xs: xs[2].__setitem__(0, 5.0),
+        lambda xs: xs[2].__iadd__(1.0),
+    ],
+)
+def test_what_a_function_writes_into_an_argument_is_refused(write: Any):
+    def f(x: Any, xs: Any) -> Any:
+        write(xs)
+        return x
+
+    args = 1.0, ([1.0, 2.0], {"a": 1.0}, numpy.ones(2))
+    with pytest.raises(TraceError, match=r"wrote into argument 1.*make its own list"):
+        compile(f)(*args)
 
 
 def test_gradients_have_the_structure_of_their_argument():
@@ -218,6 +319,107 @@ def test_each_structure_is_traced_once():
         assert float(sum(xs)) == compiled(xs)
         assert float(sum(xs)) == compiled(xs)
     assert ["list", "tuple", "list", "ndarray"] == [type(xs).__name__ for xs in traced]
+
+
+# Decorators and methods.
+
+
+def test_a_decorator_takes_options():
+    @compile
+    def plain(x: float, y: float = 2.0) -> float:
+        """The product."""
+        return x * y
+
+    @compile(in_axes=0, reduce="mean", argnums=(0, 1))
+    def mapped(x: Any, y: Any) -> Any:
+        """The product."""
+        return x * y
+
+    assert 15.0 == plain(3.0, 5.0)
+    assert 13.0 == mapped([1.0, 3.0], [2.0, 8.0])
+    assert ([1.0, 4.0], [0.5, 1.5]) == tuple(map(list, mapped.value_and_grad([1, 3], [2, 8])[1]))
+    assert "(x: float, y: float = 2.0) -> float" == str(inspect.signature(plain))
+    for f in (plain, mapped):
+        assert "The product." == f.__doc__ == inspect.getdoc(f)
+        assert f"{f.__name__}(x: " in pydoc.plain(pydoc.render_doc(f))
+        assert (f.__wrapped__.__name__, __name__) == (f.__name__, f.__module__)
+        assert f.__qualname__.endswith(f"<locals>.{f.__name__}")
+
+
+class Line:
+    def __init__(self, slope: float) -> None:
+        self.slope = Value(slope)
+
+    @compile
+    def at(self, x: Any) -> Any:
+        return self.slope * x
+
+    @compile(in_axes=0, reduce="sum")
+    def total(self, x: Any) -> Any:
+        return self.slope * x
+
+    @staticmethod
+    @compile
+    def twice(x: Any) -> Any:
+        return 2.0 * x
+
+    @compile
+    @staticmethod
+    def thrice(x: Any) -> Any:
+        return 3.0 * x
+
+    @classmethod
+    @compile
+    def of_class(cls, x: Any) -> Any:
+        return x
+
+
+class Shifted(Line):
+    @compile
+    def at(self, x: Any) -> Any:
+        return super().at(x) + 1.0
+
+
+def test_a_method_is_compiled_for_each_instance():
+    line, other = Line(2.0), Line(5.0)
+    assert [6.0, 15.0, 8.0] == [line.at(3.0), other.at(3.0), line.at(4.0)]
+    assert (6.0, 2.0) == line.at.value_and_grad(3.0)
+    assert 10.0 == line.total.backward([1.0, 4.0])
+    assert (5.0, 0.0) == (line.slope.grad, other.slope.grad)
+    line.slope.data = 1.0
+    assert [3.0, 5.0] == [line.at(3.0), line.total([1.0, 4.0])]
+    assert [2.0, 3.0, 2.0, 3.0] == [f(1.0) for x in (line, Line) for f in (x.twice, x.thrice)]
+    assert 7.0 == Shifted(2.0).at(3.0)
+    assert (line.at, Line.at) == (line.at, Line.__dict__["at"])
+
+
+def test_a_copy_of_an_instance_has_programs_of_its_own():
+    line = Line(2.0)
+    assert 6.0 == line.at(3.0)
+    for twin in (copy.copy(line), copy.deepcopy(line), pickle.loads(pickle.dumps(line))):
+        twin.slope = Value(5.0)
+        assert [15.0, 6.0, 15.0] == [twin.at(3.0), line.at(3.0), twin.at(3.0)]
+        assert twin.at is twin.at
+
+
+def test_an_instance_with_programs_can_be_freed():
+    line = Line(2.0)
+    line.at.value_and_grad(3.0)
+    line.total.backward([3.0])
+    found = weakref.ref(line)
+    del line
+    gc.collect()
+    assert found() is None
+
+
+def test_a_method_needs_an_instance_that_can_keep_it():
+    class Slotted:
+        __slots__ = ()
+        at = compile(lambda _self, x: x)
+
+    for call in (lambda: Slotted().at(1.0), lambda: Line.of_class(1.0)):
+        with pytest.raises(TypeError, match="needs an instance with a __dict__"):
+            call()
 
 
 # What comes from outside.
@@ -340,6 +542,14 @@ def test_jacobians_of_a_batch():
     expected = numpy.array([autograd.jacobian(f)(p, x) for x in xs])
     assert (3, 2, 2) == found.shape
     numpy.testing.assert_allclose(expected, found, rtol=1e-15)
+
+
+def test_a_comparison_is_a_result_of_a_batch():
+    right = compile(lambda x, y: (x > 0.0) == (y > 0.0), in_axes=0, reduce="mean")
+    assert 0.75 == right([1.0, 2.0, -3.0, 4.0], [1.0, -1.0, -1.0, 2.0])
+    relu = compile(lambda x, y: [(x > y) * x, x > y], in_axes=(0, None))
+    found = relu(numpy.array([1.0, -2.0]), 0.0)
+    assert [[1.0, -0.0], [1.0, 0.0]] == [x.tolist() for x in found]
 
 
 def test_an_empty_batch():
@@ -478,7 +688,7 @@ def test_classes_are_picked_by_the_program(target: int):
         (lambda f: f([1.0, None]), TypeError, r"argument 0\[1\] must be a number"),
         (lambda f: f(numpy.array(["a"])), TypeError, "real numbers, received an array of"),
         (lambda f: f(numpy.array([1j])), TypeError, "real numbers, received an array of complex"),
-        (lambda f: f(x=1.0), TypeError, r"keyword arguments \['x'\]"),
+        (lambda f: f(x=1.0), TypeError, r"keyword arguments \['x'\]: give them by position"),
         (lambda _: compile(3), TypeError, "f must be a function"),
         (lambda f: compile(f, in_axes=1), ValueError, "in_axes must be None, 0"),
         (lambda f: compile(f, in_axes=(0, "a")), ValueError, "in_axes must be None, 0"),
@@ -491,7 +701,13 @@ def test_classes_are_picked_by_the_program(target: int):
         (lambda f: compile(f, in_axes=0)(1.0), TypeError, "argument 0 must be a batch"),
         (lambda f: compile(f, in_axes=0)([1.0, [2.0]]), ValueError, "differs in structure"),
         (lambda _: compile(lambda _: "a")(1.0), TypeError, "the output of a compiled function"),
-        (lambda _: compile(lambda x: x > 0)(1.0), TypeError, r"where\(it, 1.0, 0.0\)"),
+        (lambda _: compile(lambda _: None)(1.0), TypeError, "received the NoneType None"),
+        (lambda f: f(None), TypeError, "argument 0 must be .* functools.partial before compiling"),
+        (lambda f: f({1.0}), TypeError, "argument 0 must be .*make it one of these"),
+        (lambda f: f(iter([1.0])), TypeError, "argument 0 must be .*make it one of these"),
+        (lambda _: compile(in_axes=1), ValueError, "in_axes must be None, 0"),
+        (lambda _: compile(argnums=1.0), TypeError, "argnums must be"),
+        (lambda _: compile(threads=2)(3), TypeError, "f must be a function"),
         (lambda f: compile(f).value_and_grad([1.0]), TypeError, "whose output is one number"),
         (lambda f: compile(f).tape, AutogradError, "has no program yet"),
         (
@@ -517,8 +733,6 @@ def test_an_error_of_the_function_comes_through_and_leaves_no_trace():
 
 
 # Arrays.
-
-MATRIX = numpy.arange(12.0).reshape(3, 4)
 
 
 @pytest.mark.parametrize(
@@ -682,7 +896,8 @@ def test_the_latex_of_a_program():
         "  s_{1} &= x \\cdot y \\\\\n"
         "  s_{2} &= s_{1} - x \\\\\n"
         "  s_{3} &= \\begin{cases} s_{2} & \\text{if } s_{0} \\neq 0 \\\\ "
-        "2 & \\text{otherwise} \\end{cases}\n"
+        "2 & \\text{otherwise} \\end{cases} \\\\\n"
+        "  \\mathrm{result} &= s_{3}\n"
         "\\end{align*}"
     ) == compiled.to_latex()
 
@@ -792,3 +1007,55 @@ def test_a_batch_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     total = autograd.compile(lambda x: w * x, in_axes=0, reduce="sum")
     if autograd.engine == "native":  # whose sums need no arrays
         assert (6.0, 3.0) == (total.backward([1.0, 2.0]), w.grad)
+
+
+# The entries.
+
+
+def test_an_entry_taken_before_the_first_call_goes_to_the_program():
+    f = compile(lambda x: x * x)
+    entry = f.value_and_grad
+    assert (9.0, 6.0) == entry(3.0)
+    assert entry is f.value_and_grad
+    assert f"{f!r}.value_and_grad" == repr(entry)
+
+
+def test_copies_of_a_compiled_function_are_itself():
+    f = compile(lambda x: x * x)
+    assert [f, f] == [copy.copy(f), copy.deepcopy(f)]
+
+
+def squared(x: Any) -> Any:
+    return x * x
+
+
+def test_the_entries_pickle():
+    f = compile(squared)
+    results = [f.value_and_grad(3.0), f.jacobian(3.0)]
+    copies = [pickle.loads(pickle.dumps(entry)) for entry in (f.value_and_grad, f.jacobian)]
+    assert results == [entry(3.0) for entry in copies]
+
+
+def test_keys_in_another_order_are_another_structure():
+    f = compile(lambda d: [x * (i + 1.0) for i, x in enumerate(d.values())])
+    assert [1.0, 4.0] == f({"a": 1.0, "b": 2.0})
+    assert [2.0, 2.0] == f({"b": 2.0, "a": 1.0})
+
+
+class Rows(numpy.ndarray[Any, Any]):
+    """An array of another type."""
+
+
+@pytest.mark.parametrize("first", [[1.0, 2.0], numpy.array([1.0, 2.0])], ids=["list", "array"])
+def test_arrays_of_other_kinds(first: Any):
+    """The same answer or error, whatever was called before."""
+    f = compile(lambda x: x * 2.0, in_axes=0)
+    for _ in range(2):
+        for x in (numpy.array([1, 2], dtype=numpy.float32), numpy.array([1.0, 2.0]).astype(">f8")):
+            assert [2.0, 4.0] == f(x).tolist()
+        assert [[2.0, 4.0]] == f(numpy.array([[1.0, 2.0]]).view(Rows)).tolist()
+        with pytest.raises(TypeError, match="argument 0 is an array with a mask"):
+            f(numpy.ma.masked_array([1.0, 2.0], [True, False]))
+        with pytest.raises(TypeError, match="argument 0 must be a batch"):
+            f(array.array("d", [1.0, 2.0]))
+        assert [2.0, 4.0] == f(first).tolist()

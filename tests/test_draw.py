@@ -21,8 +21,9 @@ from strategies import build, graphs
 
 import autograd as ag
 from autograd import Value, draw_dot, graph, no_grad, to_svg, values
-from autograd.draw.labels import LONGEST, gate_text, printable, shortened
+from autograd.draw.labels import LONGEST, gate_text, shortened
 from autograd.draw.themes import THEMES, Theme
+from autograd.graph import printable
 from autograd.ops import TABLE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -112,10 +113,14 @@ def parsed(svg):
     return ElementTree.fromstring(svg)
 
 
+def pieces(svg):
+    """The pieces of every line of text in an SVG, each in one style."""
+    return [piece for text in parsed(svg).iter(f"{SVG}text") for piece in ([*text] or [text])]
+
+
 def texts(svg):
-    """Every text of an SVG that can be selected."""
-    found = ("".join(text.itertext()) for text in parsed(svg).iter(f"{SVG}text"))
-    return [text.replace("\xa0", " ").strip() for text in found]
+    """The text of every piece."""
+    return [piece.text.replace("\xa0", " ").strip() for piece in pieces(svg)]
 
 
 def titles(svg):
@@ -227,7 +232,7 @@ def test_neuron_to_the_two_digits_of_the_lecture():
         *("w0 2 -0.2", "x0 -1 0.39", "w1 -3 -0.39", "x1 -2 -0.59", "w2 -3 0.2"),
         *("-2 0.2", "6 0.2", "4 0.2", "1 0.2", "-1 -0.2", "0.37 -0.53", "1.4 -0.53", "f 0.73 1"),
     ] == [*picture.wires.values()]
-    assert ["×", "×", "+", "+", "−", "exp", "+1", "1/x"] == [*picture.gates.values()]
+    assert ["×", "×", "+", "+", "−", "exp", "+1", "1/·"] == [*picture.gates.values()]
 
 
 def test_a_repeated_operand_has_two_arrows():
@@ -245,7 +250,7 @@ def test_ids_follow_the_computation():
     assert ["g2", "g3", "g4"] == [*picture.gates]
 
 
-x = Value(1.5, "x")
+x, y, long = Value(1.5, "x"), Value(1.5, "y"), Value(1.5, "pre-activation")
 GATES = (
     (x + 1, "+1"),
     (1 + x, "+1"),
@@ -273,6 +278,15 @@ GATES = (
     (x * math.pi, "×3.142"),
     (x + math.inf, "+inf"),
     (x * math.nan, "×nan"),
+    (x + -0.0, "+0"),
+    (ag.maximum(y, 0), "max(y, 0)"),
+    (2**y, "2^y"),
+    (1 - y, "1−y"),
+    (1 / y, "1/y"),
+    (y**2, "y²"),
+    (ag.maximum(long, 0), "max(·, 0)"),
+    (1 / Value(2), "1/·"),
+    (long**2, "·²"),
 )
 
 
@@ -287,7 +301,7 @@ def test_a_number_operand_is_folded_into_its_gate(node, expected):
 @pytest.mark.parametrize("row", TABLE.values(), ids=str)
 def test_every_row_has_its_gate_and_local_derivatives(row):
     point = [low + 0.6 * (high - low) for *_, (low, high) in row.domain]
-    root = getattr(ag, row.name)(*map(Value, point))
+    root = getattr(ag, row.name)(*map(Value, point, ("x", "y")))
     operands = (*point, 0.0)[:2]
     local = [f"{rule(*operands, root.data):.4g}" for rule in row.rules]
     picture = Picture(root)
@@ -383,6 +397,14 @@ def test_digits(digits, expected):
     assert [expected] == [*Picture(Value(0.12345678901234568, "x"), digits=digits).wires.values()]
 
 
+def test_minus_zero_is_shown_as_zero():
+    a, b = Value(-1.0, "a"), Value(-2.0, "b")
+    root = ag.relu(a) * b
+    assert math.copysign(1.0, root.data) == -1.0 == math.copysign(1.0, root.gradient(a))
+    assert ["a -1 0", "b -2 0", "0 -2", "0 1"] == [*Picture(root).wires.values()]
+    assert "a = -1.0, gradient -0.0" in titles(to_svg(root))
+
+
 # Groups.
 
 
@@ -437,7 +459,7 @@ def test_svg_holds_what_the_dot_holds(drawn):
 def test_svg_is_clean(drawn):
     root = parsed(drawn[1])
     tags = {element.tag.removeprefix(SVG) for element in root.iter()}
-    assert tags <= {"svg", "title", "desc", "g", "path", "polygon", "ellipse", "text"}
+    assert tags <= {"svg", "title", "desc", "g", "path", "polygon", "ellipse", "text", "tspan"}
     for name, value in (item for element in root.iter() for item in element.attrib.items()):
         assert "href" not in name
         assert not name.startswith("on")
@@ -457,6 +479,22 @@ def test_nothing_is_clipped_and_no_gates_overlap(drawn):
     ]
     for a, b in combinations(gates, 2):
         assert abs(a[0] - b[0]) > a[2] + b[2] or abs(a[1] - b[1]) > a[3] + b[3]
+
+
+def test_a_line_of_text_is_one_text(drawn):
+    for group in parsed(drawn[1]).iter(f"{SVG}g"):
+        lines = [text.get("y") for text in group.findall(f"{SVG}text")]
+        assert len(lines) == len(set(lines))
+
+
+@pytest.mark.usefixtures("renderer")
+@pytest.mark.parametrize("root", [circuit() for circuit in CIRCUITS])
+def test_a_wire_has_no_gap_before_its_numbers(root):
+    groups = {group.get("id"): group for group in parsed(to_svg(root)).iter(f"{SVG}g")}
+    for wire in (name for name in groups if re.match("g.*-n", name)):
+        ends = re.findall(r"(-?[\d.]+),-?[\d.]+", groups[wire].find(f"{SVG}path").get("d"))
+        rule = groups[wire.partition("-")[2]].find(f"{SVG}polygon").get("points")
+        assert float(rule.split(",")[0]) <= float(ends[-1])
 
 
 @pytest.mark.usefixtures("renderer")
@@ -516,6 +554,13 @@ def test_hostile_labels(label):
     assert f"{shortened(printable(label))} = 1, gradient 2" == description(svg).split("\n")[0]
 
 
+@pytest.mark.parametrize("label", ["\n", "\\N", "<b>", "&lt", "\x00"])
+def test_hostile_labels_in_gates(label):
+    text = printable(label)
+    expected = f"1/{text}" if len(text) <= 3 else "1/·"
+    assert expected in texts(to_svg(1 / Value(2, label)))
+
+
 @given(st.text())
 @settings(max_examples=25, deadline=None)
 def test_any_label(label):
@@ -553,14 +598,14 @@ def test_a_drawing_uses_the_colours_of_its_theme(theme):
     svg = to_svg(stale(), theme=theme)
     used = {*Theme.__slots__} - {"positive", "negative"}  # which are those of networks
     assert {getattr(THEMES[theme], name) for name in used} == set(re.findall(r"#[0-9a-f]{6}", svg))
-    fills = {text.text: text.get("fill") for text in parsed(svg).iter(f"{SVG}text")}
+    fills = {piece.text: piece.get("fill") for piece in pieces(svg)}
     assert THEMES[theme].value == fills["16"]
     assert THEMES[theme].warning == fills["\xa0stale"]
 
 
 def test_gradients_are_slanted_to_do_without_colour():
-    found = parsed(to_svg(neuron(), theme="print")).iter(f"{SVG}text")
-    styles = {text.text: text.get("font-style") for text in found}
+    found = pieces(to_svg(neuron(), theme="print"))
+    styles = {piece.text: piece.get("font-style") for piece in found}
     assert {"-0.5898": "italic", "0.7311": None} == {
         number: styles[number] for number in ("-0.5898", "0.7311")
     }
@@ -619,6 +664,18 @@ ERRORS = (
     ({"digits": 2.5}, ValueError, "digits must be a whole number from 1 to 17, received 2.5"),
     ({"digits": True}, ValueError, "digits must be a whole number from 1 to 17, received True"),
     ({"format": "word"}, ValueError, "unknown format: 'word'"),
+    ({"format": None}, TypeError, "format must be a name such as 'svg' or 'pdf', received None"),
+    ({"max_nodes": "a"}, TypeError, "max_nodes must be a whole number, received 'a'"),
+    (
+        {"groups": [x]},
+        TypeError,
+        "groups must be a mapping such as {'layer 1': [w, b]}, received [",
+    ),
+    (
+        {"groups": []},
+        TypeError,
+        "groups must be a mapping such as {'layer 1': [w, b]}, received []",
+    ),
 )
 
 

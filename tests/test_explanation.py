@@ -126,7 +126,7 @@ def test_numbers_have_the_digits_asked_for(digits: int, expected: str):
     ("number", "expected"),
     [
         (2.0, "2"),
-        (-0.0, "-0"),
+        (-0.0, "0"),
         (1e-7, "1e-07"),
         (1e20, "1e+20"),
         (math.inf, "inf"),
@@ -135,6 +135,26 @@ def test_numbers_have_the_digits_asked_for(digits: int, expected: str):
 )
 def test_numbers_have_no_trailing_noise(number: float, expected: str):
     assert str(explain(Value(number, "x"))).splitlines()[1].split()[2] == expected
+
+
+def test_a_dead_relu_is_shown_with_zeros_and_keeps_their_sign():
+    x = Value(-3.0, "x")
+    y = named("y", -2 * x.relu())
+    explanation = explain(y)
+    assert "-0.0" == repr(explanation.data()["gradients"]["x"])
+    for text in (str(explanation), explanation.latex(), str(explain(y, wrt=x))):
+        assert not re.search(r"-0(?![.\d])", text)
+
+
+def test_columns_of_wide_characters_line_up():
+    wide, accented = Value(0.5, "重み"), Value(2.0, "e\u0301")  # two columns each, one for both
+    lines = str(explain(named("積", wide * accented))).splitlines()
+    assert [
+        "node           op     value  ∂積/∂node",
+        "重み           input  0.5    2",
+        "e\u0301              input  2      0.5",
+        "積 = 重み * e\u0301  mul    1      1",
+    ] == [line for line in lines[:6] if not line.startswith(" ")]
 
 
 def test_no_grad_is_written():
@@ -487,8 +507,22 @@ x = Value(1.0, "x")
         (("x",), {}, TypeError, "y must be a Value, received the str 'x'"),
         ((None,), {}, TypeError, "y must be a Value, received the NoneType None"),
         ((x, 2), {}, TypeError, "wrt must be a Value, received the int 2"),
-        ((x,), {"digits": 0}, ValueError, "digits must be a positive integer, received 0"),
-        ((x,), {"digits": 2.5}, ValueError, "digits must be a positive integer, received 2.5"),
+        ((x,), {"digits": 0}, ValueError, "digits must be an integer from 1 to 17, received 0"),
+        ((x,), {"digits": 18}, ValueError, "digits must be an integer from 1 to 17, received 18"),
+        ((x,), {"digits": 2.5}, ValueError, "digits must be an integer from 1 to 17, received 2.5"),
+        (
+            (x,),
+            {"digits": True},
+            ValueError,
+            "digits must be an integer from 1 to 17, received True",
+        ),
+        (
+            (x,),
+            {"digits": 10**9},
+            ValueError,
+            f"digits must be an integer from 1 to 17, received {10**9}",
+        ),
+        ((x,), {"paths": True}, ValueError, "paths must be a positive integer, received True"),
         ((x,), {"paths": -1}, ValueError, "paths must be a positive integer, received -1"),
     ],
 )

@@ -260,7 +260,7 @@ REFUSED = [
     ("exp(x)(y)", "only a function's name can be called", 0),
     ("x[0]", "'['", 1),
     ("lambda x: x", "':'", 8),
-    ("lambda", "out of place", None),
+    ("lambda", "'lambda' cannot be a name", 0),
     ("{x}", "'{'", 0),
     ("x := 2", "':'", 2),
     ("'x'", '"\'"', 0),

@@ -418,6 +418,14 @@ def test_where_picks_an_operand_itself(condition: object, chosen: int):
     assert plain([4.0, 3.0][chosen]) == plain(where(condition, 4, np.float32(3.0)))
 
 
+@pytest.mark.parametrize("flag", [False, True])
+def test_where_refuses_what_python_makes_of_not_a_bool(flag: bool):
+    with pytest.raises(
+        ValueError, match=rf"condition is {-1 - flag}, as ~ gives of the bool {flag}"
+    ):
+        where(-1 - flag, 1.0, 2.0)
+
+
 def test_the_gradient_of_where_flows_to_the_operand_picked():
     a, b = Value(3.0), Value(4.0)
     result = where(a < b, a * a, b * b)

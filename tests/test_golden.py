@@ -104,9 +104,10 @@ def parts(root: ElementTree.Element) -> Iterator[tuple[str, Any]]:
     """Each node, edge and cluster by its id: its class, title and what is drawn in it."""
     for group in root.iter(f"{{{SVG}}}g"):
         drawn = [
-            (element.tag.removeprefix(f"{{{SVG}}}"), "".join(element.itertext()), look(element))
+            (piece.tag.removeprefix(f"{{{SVG}}}"), piece.text, look(piece))
             for element in group
             if element.tag != f"{{{SVG}}}g"
+            for piece in ([*element] or [element])  # the pieces of a line of text
         ]
         yield group.get("id", ""), (group.get("class"), drawn)
 

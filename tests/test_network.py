@@ -1,6 +1,7 @@
 """`draw_network`: what it reads, what it shows, where everything stands."""
 
 import math
+import random
 import re
 from collections import Counter
 from itertools import chain, combinations
@@ -17,9 +18,10 @@ from lectures import EXAMPLES, Circuit, net221, net322
 import autograd as ag
 import nn
 from autograd import StaleGraphError, Value, draw_network, values
-from autograd.draw.labels import printable, shortened
+from autograd.draw.labels import shortened
 from autograd.draw.sketch import THICKEST, THINNEST
 from autograd.draw.themes import THEMES
+from autograd.graph import printable
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -61,13 +63,19 @@ class Picture:
         }
         places = {x: graph.get_node(x).attr["pos"].split(",") for x in graph}
         self.places = {name: (float(x), float(y)) for name, (x, y) in places.items()}
+        self.node = graph.get_node
         self.legend = words(graph.graph_attr["label"])
         self.titles = self.drawing.titles
         self.sentences = self.drawing.description.splitlines()
 
+    def side(self, name: str, along: int) -> float:
+        """How far from its middle the side of a node is where edges leave it."""
+        half = 36 * float(self.node(name).attr["height" if along else "width"])
+        return -half if along else half
+
 
 def texts(svg: str) -> list[str]:
-    """Every text of an SVG that can be selected."""
+    """Every line of text of an SVG."""
     found = ("".join(text.itertext()) for text in ElementTree.fromstring(svg).iter(f"{SVG}text"))
     return [text.replace("\xa0", " ").strip() for text in found]
 
@@ -284,6 +292,31 @@ def test_every_activation_module(module: Any):
     assert expected == [picture.titles[f"l2n{i}"].rpartition(" = ")[2] for i in (0, 1)]
 
 
+class Noise(nn.Module):
+    """A module of a student: it holds another, and none of the usual names."""
+
+    def __init__(self, dropout: nn.Dropout) -> None:
+        self.inner = dropout
+
+    def forward(self, inputs: list[Any]) -> list[Any]:
+        return self.inner(inputs)
+
+
+@pytest.mark.parametrize("kind", [lambda x: x, Noise, nn.Sequential], ids=["own", "held", "parts"])
+def test_drawing_drops_nothing_and_leaves_the_training_as_it_is(kind: Any):
+    dropout, resting = nn.Dropout(0.5, random.Random(1)), nn.Dropout(0.5).eval()
+    net = nn.Sequential(linear(W, B), kind(dropout), resting, linear(V, None))
+    state = dropout.generator.getstate()
+    pictures = [Picture(net, [2.0, 1.0]).nodes for _ in range(2)]
+    (expected,) = net.eval()([2.0, 1.0])
+    net.train()
+    resting.eval()
+    assert [f"{expected.data:g}"] * 2 == [nodes["l2n0"] for nodes in pictures]
+    assert state == dropout.generator.getstate()
+    Picture(net, [2.0, 1.0])
+    assert [True, False] == [dropout.training, resting.training]
+
+
 WRONG = {
     "nothing": ([], ValueError, "net must have at least one layer with weights, received []"),
     "no layer": ("relu", ValueError, "net must have at least one layer with weights, received 're"),
@@ -321,8 +354,10 @@ def test_an_activation_must_give_a_number_for_each_neuron():
 
         forward = __call__
 
+    dropout = nn.Dropout()
     with pytest.raises(ValueError, match=r"^Sum gives 1 numbers for 2 neurons: it cannot be drawn"):
-        draw_network([W, Sum()], [1.0, 2.0])
+        draw_network([W, dropout, Sum()], [1.0, 2.0])
+    assert dropout.training
 
 
 # What is shown.
@@ -355,15 +390,16 @@ def test_thickness_follows_the_weights(weights: list[float]):
 
 def test_what_is_not_finite_is_marked():
     picture = Picture([[[math.inf, math.nan, -math.inf, 2.0]]])
-    warning, positive = THEMES["light"].warning, THEMES["light"].positive
+    light = THEMES["light"]
+    double = f"{light.warning}:{light.paper}:{light.warning}"
     assert [
-        Line(THICKEST, warning, False),
-        Line(THICKEST, warning, False),
-        Line(THICKEST, warning, True),
-        Line(THICKEST, positive, False),
+        Line(1.0, double, False),
+        Line(1.0, double, False),
+        Line(1.0, double, True),
+        Line(THICKEST, light.positive, False),
     ] == [*picture.edges.values()]
     assert ["inf", "nan", "-inf", "2"] == [*picture.numbers.values()]
-    assert picture.legend.endswith("thickest: 2")
+    assert picture.legend.endswith("thickest: 2, ══ not finite")
 
 
 def test_a_network_of_zeros_has_no_edges():
@@ -519,7 +555,8 @@ def test_a_number_stands_on_its_edge_and_apart_from_all_others(
     across, along = (1, 0) if rankdir == "LR" else (0, 1)
     found: list[float] = []
     for edge in picture.edges:
-        tail, head = (picture.places[name] for name in edge.split("-"))
+        tail, head = ([*picture.places[name]] for name in edge.split("-"))
+        tail[along] += picture.side(edge.split("-")[0], along)
         number = picture.places[f"{edge}-number"]
         part = (number[along] - tail[along]) / (head[along] - tail[along])
         assert 0 < part < 1
@@ -532,6 +569,21 @@ def test_a_number_stands_on_its_edge_and_apart_from_all_others(
     assert pytest.approx(steps.max(initial=0.0), abs=0.02) == steps.min(initial=math.inf) or (
         1 == len(found)
     )
+
+
+@pytest.mark.parametrize("rankdir", ["LR", "TB"])
+def test_edges_leave_a_wide_input_at_its_side(rankdir: str):
+    svg = draw_network(W, input_labels=["the first of two", "the second"], rankdir=rankdir).svg()
+    covered = rooms(svg)
+    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
+        if re.fullmatch(r"l0n\d-l1n\d", name := group.get("id", "")):
+            path = group.find(f"{SVG}path")
+            assert path is not None
+            x, y = map(float, re.findall(r"-?[\d.]+", path.get("d", ""))[:2])
+            box = covered[name.partition("-")[0]]
+            middle = [(box.left + box.right) / 2, (box.top + box.bottom) / 2]
+            side = [box.right, middle[1]] if rankdir == "LR" else [middle[0], box.bottom]
+            assert pytest.approx(side, abs=1.5) == [x, y]
 
 
 def test_the_columns_follow_the_direction():
@@ -566,7 +618,7 @@ def test_svg_is_clean_and_speaks_to_screen_readers():
     svg = draw_network(circuit221()[1]).svg()
     root = ElementTree.fromstring(svg)
     tags = {element.tag.removeprefix(SVG) for element in root.iter()}
-    assert tags <= {"svg", "title", "desc", "g", "path", "polygon", "ellipse", "text"}
+    assert tags <= {"svg", "title", "desc", "g", "path", "polygon", "ellipse", "text", "tspan"}
     assert ["title", "desc"] == [child.tag.removeprefix(SVG) for child in root[:2]]
     assert ("img", "Network of 2-2-1 neurons") == (root.get("role"), root[0].text)
     assert "y = sigmoid(0.2 × h1 + 0.6 × h2)" == str(root[1].text).splitlines()[-1]
@@ -619,6 +671,10 @@ ERRORS = (
     ({"theme": "blue"}, ValueError, "theme must be one of ('light', 'dark', 'print'), received"),
     ({"digits": 0}, ValueError, "digits must be a whole number from 1 to 17, received 0"),
     ({"format": "word"}, ValueError, "unknown format: 'word'"),
+    ({"format": None}, TypeError, "format must be a name such as 'svg' or 'pdf', received None"),
+    ({"max_nodes": "a"}, TypeError, "max_nodes must be a whole number, received 'a'"),
+    ({"max_edges": None}, TypeError, "max_edges must be a whole number, received None"),
+    ({"input_labels": 2}, ValueError, "input_labels must be 2 strings, received 2"),
     ({"inputs": [1.0]}, ValueError, "inputs must be a list of 2 numbers, received [1.0]"),
     ({"inputs": 1.0}, ValueError, "inputs must be a list of 2 numbers, received 1.0"),
     ({"input_labels": []}, ValueError, "input_labels must be 2 strings, received []"),

@@ -6,7 +6,8 @@ import inspect
 import math
 import pickle
 from collections.abc import Sequence
-from itertools import product
+from itertools import chain, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_formulas_name_operands_and_other_rows(row: Op):
     value, *local = formulas(row)
     assert names(value) <= operands | known_before | {"where"}
     for tree in local:
-        assert names(tree) <= operands | set(WANTED) | {"z"}
+        assert names(tree) <= operands | set(WANTED) | {"z", "where"}
 
 
 @every_row
@@ -183,6 +184,56 @@ def test_value_and_derivatives_agree_with_50_digits(row: Op):
 
     with mp.workdps(50):
         agree()
+
+
+# Cases of local derivatives.
+
+
+@pytest.mark.parametrize(
+    ("exponent", "expected"),
+    [
+        (-1.0, [inf, -inf, inf, -inf]),
+        (0.0, [1.0, 0.0, 0.0, 0.0]),
+        (0.5, [0.0, inf, -inf, inf]),
+        (1.0, [0.0, 1.0, 0.0, 0.0]),
+        (1.5, [0.0, 0.0, inf, -inf]),
+        (2.5, [0.0, 0.0, 0.0, inf]),
+        (3.0, [0.0, 0.0, 0.0, 6.0]),
+    ],
+)
+def test_powers_at_zero(exponent: float, expected: list[float]):
+    z = x = Value(0.0)
+    found = [(z := x**exponent).data]
+    for _ in expected[1:]:
+        z = z.gradient(x, create_graph=True) if isinstance(z, Value) else 0.0
+        found.append(z.data if isinstance(z, Value) else z)
+    assert expected == found
+
+
+def test_the_formula_for_the_case():
+    row = TABLE["pow"]
+    assert "y * pow(x, y - 1.0)" == row.local_at(0, 2.0, 3.0)
+    assert "y * pow(x + less(abs(x), 1e-300), y - 1.0)" == row.local_at(0, 2.0, 0.0)
+    assert ["z * log(x)", "z * log(x + 1.0)"] == [row.local_at(1, x, 3.0) for x in (2.0, -0.0)]
+    assert TABLE["div"].local[1] == TABLE["div"].local_at(1, 0.0, 0.0)
+
+
+def is_near(x: Any, y: Any) -> bool:
+    return (x != x and y != y) or math.isclose(x, y, rel_tol=1e-13)
+
+
+def test_a_compiled_function_chooses_the_case_at_each_call():
+    def power(v: Any) -> Any:
+        return v[0] ** v[1]
+
+    compiled = autograd.compile(power)
+    hessian = autograd.compile(autograd.hessian(power))
+    far: list[Any] = []
+    for point in map(list, product([*EDGES, 2.0, 0.5, -3.0], repeat=2)):
+        expected = [*autograd.grad(power)(point), *chain(*autograd.hessian(power)(point))]
+        actual = [*compiled.value_and_grad(point)[1], *chain(*hessian(point))]
+        far += [(point, expected, actual)] * (not all(map(is_near, expected, actual)))
+    assert [] == far
 
 
 # Kinks, edges, IEEE values.

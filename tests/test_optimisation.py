@@ -10,7 +10,7 @@ from programs import bits
 from strategies import EDGES, EXACT_ROWS, FUNCTIONS, Recipe, any_float, build, choosing_graphs
 
 import autograd
-from autograd import Value, modes
+from autograd import Value, graph, modes
 from autograd.ops import TABLE, Op
 from autograd.optimisation import (
     DEAD,
@@ -44,8 +44,8 @@ def flat_code(f: Any, count: int, passes: Any = PASSES) -> Flat:
     with modes.traced(trace):
         found = f(*inputs)
     outputs = found if isinstance(found, list) else [found]
-    operations = trace.operations(*(z for z in outputs if isinstance(z, Value)))
-    return flatten(inputs, outputs, operations, trace.selections, trace.is_captured, passes)[0]
+    operations = graph.operations(*(z for z in outputs if isinstance(z, Value)))
+    return flatten(inputs, outputs, operations, trace.is_captured, passes)[0]
 
 
 def names(flat: Flat) -> list[str]:
@@ -168,6 +168,7 @@ def test_what_no_output_needs_is_left_out():
     assert ["sin"] == names(graph_with_more)
     chosen = flat_code(lambda x: (x, autograd.where(x > 0.0, x.exp(), x.sin()))[0], 1)
     assert [] == names(chosen)
+    assert 0 == chosen.sizes["recorded"]
 
 
 def test_constants_are_told_apart_by_their_bits():

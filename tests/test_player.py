@@ -18,9 +18,10 @@ import autograd as ag
 from autograd import Value, explain, graph, step_through, to_svg, values
 from autograd.backward import pullback
 from autograd.cli import main
-from autograd.draw.labels import printable, shortened, significant
+from autograd.draw.labels import shortened, significant
 from autograd.draw.steps import Computation, plain
 from autograd.draw.themes import THEMES
+from autograd.graph import printable
 
 # Circuits.
 
@@ -105,8 +106,8 @@ def test_the_steps_of_the_lecture():
         ("forward", ["q = x + y = -2 + 5 = 3"]),
         ("forward", ["f = q × z = 3 × (-4) = -12"]),
         ("backward", ["∂f/∂f = 1"]),
-        ("backward", ["∂f/∂q = z = -4", "∂f/∂q = ∂f/∂f × ∂f/∂q = 1 × (-4) = -4"]),
-        ("backward", ["∂f/∂z = q = 3", "∂f/∂z = ∂f/∂f × ∂f/∂z = 1 × 3 = 3"]),
+        ("backward", ["∂f/∂q = z = -4", "∂f/∂f × ∂f/∂q = 1 × (-4) = -4"]),
+        ("backward", ["∂f/∂z = q = 3", "∂f/∂f × ∂f/∂z = 1 × 3 = 3"]),
         ("backward", ["∂q/∂x = 1", "∂f/∂x = ∂f/∂q × ∂q/∂x = -4 × 1 = -4"]),
         ("backward", ["∂q/∂y = 1", "∂f/∂y = ∂f/∂q × ∂q/∂y = -4 × 1 = -4"]),
         ("gradients", ["∂f/∂x = -4", "∂f/∂y = -4", "∂f/∂z = 3"]),
@@ -122,11 +123,54 @@ def test_each_addition_at_a_fan_out_is_a_step():
     ]
     assert found == [
         ("∂f/∂s1 × ∂s1/∂a = 1 × 2 = 2", "2 +"),
-        ("∂f/∂s0 × ∂s0/∂a = 1 × 3 = 3", None),
+        ("∂f/∂s0 × ∂s0/∂(left a) = 1 × 3 = 3", None),
         ("2 + 3 = 5", "5 +"),
-        ("∂f/∂s0 × ∂s0/∂a = 1 × 3 = 3", None),
+        ("∂f/∂s0 × ∂s0/∂(right a) = 1 × 3 = 3", None),
         ("∂f/∂a = 5 + 3 = 8", "8"),
     ]
+
+
+def test_a_sum_is_told_from_its_terms():
+    (z,) = values(z=0.5)
+    s = z * z - z
+    s.label = "s"
+    assert [equations for phase, equations in lines(s) if phase in ("backward", "gradients")] == [
+        ["∂s/∂s = 1"],
+        ["∂s/∂s0 = 1", "∂s/∂s × ∂s/∂s0 = 1 × 1 = 1"],
+        ["∂s/∂z = -1", "∂s/∂s × ∂s/∂z = 1 × (-1) = -1"],
+        ["∂s0/∂(left z) = z = 0.5", "∂s/∂s0 × ∂s0/∂(left z) = 1 × 0.5 = 0.5"],
+        ["-1 + 0.5 = -0.5"],
+        ["∂s0/∂(right z) = z = 0.5", "∂s/∂s0 × ∂s0/∂(right z) = 1 × 0.5 = 0.5"],
+        ["ds/dz = -0.5 + 0.5 = 0"],
+        ["ds/dz = 0"],
+    ]
+    assert computation(s)[-2]["words"].endswith(
+        " The sum is written ds/dz: ∂s/∂z is one of its terms."
+    )
+
+
+def test_the_sum_is_what_flows_on():
+    x, w = values(x=2, w=3)
+    h = x * w
+    h.label = "h"
+    f = h * 2 * h
+    f.label = "f"
+    assert ["∂h/∂x = w = 3", "∂f/∂x = df/dh × ∂h/∂x = 24 × 3 = 72"] in [
+        equations for _, equations in lines(f)
+    ]
+
+
+@calm
+@given(graphs(max_steps=20))
+def test_a_symbol_has_one_value(recipe):
+    root = build(recipe, [Value(x) for x in recipe.leaves])[-1]
+    found = {}
+    for step in computation(root):
+        for equation in step["equations"]:
+            sides = re.split(" = ", plain(equation))
+            if re.fullmatch(r"[d∂]\w+/[d∂](\w+|\(\w+ \w+\))", sides[0]):
+                assert sides[-1] == found.setdefault(sides[0], sides[-1])
+                assert sides[0] not in re.split(" × | = ", " = ".join(sides[1:]))
 
 
 def test_the_local_derivative_is_shown_by_the_table():
@@ -311,7 +355,7 @@ def test_numbers_are_not_told_before_they_are_computed():
 
 def test_every_node_that_a_step_names_is_named_in_the_drawing():
     svg = re.search(r"<svg.*</svg>", step_through(network()).html, re.DOTALL)[0]
-    texts = re.findall("<text[^>]*>([^<]*)</text>", svg)
+    texts = re.findall("<(?:text|tspan)[^>]*>([^<]*)</", svg)
     assert set(graph.names(network()).values()) <= set(texts)
 
 
@@ -467,8 +511,8 @@ _SEEN = """() => {
         place: text(document.querySelector("#place")),
         equations: all("#equations > span").map(text),
         words: text(document.querySelector("#words")),
-        drawn: all("#drawing :is(.node, .edge) > text").map(
-            x => [x.parentNode.id, x.getAttribute("fill"), x.textContent]),
+        drawn: all("#drawing :is(.node, .edge) :is(text, tspan)[fill]").map(
+            x => [x.closest("g").id, x.getAttribute("fill"), x.textContent]),
         slider: document.querySelector("#slider").value,
         address: location.hash,
     };

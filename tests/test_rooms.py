@@ -31,17 +31,18 @@ MAY_IMPORT = {
     "modes": "environment",
     "value": "environment errors modes ops",
     "graph": "environment",
-    "structure": "value",
-    "functional": "environment modes ops structure value",
+    "predicate": "errors modes value",
+    "structure": "predicate value",
+    "functional": "environment modes ops predicate structure value",
     "backward": "environment errors functional graph modes ops structure value",
-    "persistence": "errors graph modes ops value",
-    "transforms": "backward errors modes structure value",
-    "tracing": "backward errors functional graph modes value",
+    "persistence": "backward graph modes ops value",
+    "transforms": "backward errors modes predicate structure value",
+    "tracing": "backward errors functional graph modes predicate value ops",
     "optimisation": "environment ops value",
     "program": "environment modes ops optimisation structure value",
     "listing": "graph ops optimisation tape",
-    "compiler": "backward environment errors functional graph listing modes optimisation program "
-    "structure tape tracing transforms value",
+    "compiler": "backward environment errors functional graph listing modes optimisation predicate "
+    "program structure tape tracing transforms value",
     "checking": "backward errors functional graph modes structure transforms value",
     "expression": "errors functional ops value",
     "tape": "errors graph ops value",
@@ -50,7 +51,7 @@ MAY_IMPORT = {
     "solution": "decimals explanation ops tape",
     "pencil": "backward decimals explanation graph solution value",
     "draw": "backward errors functional graph modes ops structure tape value",
-    "cli": "checking draw environment errors explanation expression graph ops tape value",
+    "cli": "checking draw environment errors explanation expression graph ops pencil tape value",
     "__main__": "cli",
     "_native": "ops",
     "autograd": "checking compiler draw environment errors explanation functional modes pencil "
@@ -71,6 +72,7 @@ OUTSIDE = {"draw": "graphviz"}
 """The packages of others that a room may import where its modules begin."""
 
 OUTSIDE_LATE = {
+    "compiler": "numpy",
     "draw": "pygraphviz",
     "functional": "numpy",
     "program": "numpy",
@@ -467,7 +469,7 @@ def test_gradients_are_written_by_backward_alone():
 
 
 def test_operands_are_walked_in_the_engine_alone():
-    engine = {f"autograd/{x}.py" for x in ("value", "graph", "backward", "persistence")}
+    engine = {f"autograd/{x}.py" for x in ("value", "graph", "backward", "tracing", "persistence")}
     assert engine == {
         name(path) for path in PACKAGES for x in attributes(path) if x.attr in ("_x", "_y")
     }

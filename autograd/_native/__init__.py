@@ -27,8 +27,8 @@ def set_transforming(depth: int) -> None:
 
 def twin(pure: Any) -> Any:
     """The native class or function of that name, connected to the pure one."""
-    if pure.__name__ == "Program":
-        return program.Program if program else pure
+    if pure.__name__ in ("Program", "Entry"):
+        return getattr(program, pure.__name__, pure)
     native = getattr(engine, pure.__name__)
     engine.connect(pure.__name__, pure)
     if isinstance(pure, FunctionType):
@@ -61,7 +61,7 @@ def _complete(native: Any, pure: Any) -> None:
             hot[name] = engine.binary_methods.get(row) or twins.get(id(member), member)
             setattr(native, name, hot[name])
         if not is_dunder:
-            engine.document(hot[name], member.__doc__)
+            engine.document(hot[name], member.__doc__ or "")  # python -OO strips it
     native.__doc__ = pure.__doc__
     from autograd import modes, value  # whose module this call is part of
 
@@ -76,7 +76,7 @@ def _connect_table() -> None:
             "the native engine was built from another table of operations: build it again "
             "(pip install .), or set AUTOGRAD_ENGINE=python"
         )
-    engine.connect_rows(tuple(ops.TABLE.values()))
+    engine.connect_rows((*ops.TABLE.values(), ops.SELECT, ops.OPTIONS))
     for name in generate.python_primitives(ops):
         engine.connect(f"primitive {name}", ops.PRIMITIVES[name])
 

@@ -238,46 +238,6 @@ typedef struct {
 
 enum { NUMPY_WRITEABLE = 0x400 };
 
-/* A view as the buffer protocol would give it, in a tenth of the time. */
-static bool view_numpy_array(PyObject *object, Py_buffer *view, int flags)
-{
-    const NumpyArray *array = (NumpyArray *)object;
-    if (!numpy_array || Py_TYPE(object) != numpy_array || array->dtype != numpy_float64 ||
-        ((flags & PyBUF_WRITABLE) && !(array->flags & NUMPY_WRITEABLE))) {
-        return false;
-    }
-    *view = (Py_buffer){
-        .buf = array->data,
-        .obj = Py_NewRef(object),
-        .itemsize = sizeof(double),
-        .ndim = array->dimensions,
-        .shape = array->shape,
-        .strides = array->strides,
-        .format = "d",
-    };
-    return true;
-}
-
-/* An array of float64 of that many dimensions. */
-static Outcome take_buffer(PyObject *object, Py_buffer *view, int flags, int dimensions)
-{
-    if (!view_numpy_array(object, view, flags)) {
-        if (!PyObject_CheckBuffer(object)) {
-            return OTHER;
-        }
-        if (PyObject_GetBuffer(object, view, flags | PyBUF_FORMAT | PyBUF_STRIDES)) {
-            PyErr_Clear(); /* read-only, or not to be had with strides */
-            return OTHER;
-        }
-    }
-    const char *format = view->format ? view->format : "B";
-    if (view->ndim == dimensions && (!strcmp(format, "d") || !strcmp(format, "=d"))) {
-        return TAKEN;
-    }
-    PyBuffer_Release(view);
-    return OTHER;
-}
-
 /* Whether an array of NumPy's, here of two dimensions, looks as `NumpyArray` says. */
 static bool is_as_expected(PyObject *object, PyObject *dtype)
 {
@@ -304,16 +264,70 @@ static bool connect_numpy(PyObject *numpy)
     PyObject *dtype = PyObject_CallMethod(numpy, "dtype", "s", "float64");
     PyObject *array = empty && dtype ? PyObject_CallFunction(empty, "((ii))", 2, 3) : NULL;
     if (array) {
-        Py_XSETREF(numpy_empty, Py_NewRef(empty));
-        if (is_as_expected(array, dtype)) {
-            Py_XSETREF(numpy_array, (PyTypeObject *)Py_NewRef(Py_TYPE(array)));
-            Py_XSETREF(numpy_float64, Py_NewRef(dtype));
-        }
+        numpy_array = (PyTypeObject *)Py_NewRef(Py_TYPE(array));
+        numpy_empty = Py_NewRef(empty);
+        numpy_float64 = is_as_expected(array, dtype) ? Py_NewRef(dtype) : NULL;
     }
     Py_XDECREF(empty);
     Py_XDECREF(dtype);
     Py_XDECREF(array);
     return array != NULL;
+}
+
+/* Whether NumPy is there; it is imported where it is needed. */
+static bool use_numpy(bool is_needed)
+{
+    if (numpy_array) {
+        return true;
+    }
+    PyObject *name = PyUnicode_FromString("numpy");
+    PyObject *numpy = !name ? NULL : is_needed ? PyImport_Import(name) : PyImport_GetModule(name);
+    const bool done = numpy && connect_numpy(numpy);
+    Py_XDECREF(name);
+    Py_XDECREF(numpy);
+    if (!done && !is_needed) {
+        PyErr_Clear();
+    }
+    return done;
+}
+
+
+/* A view as the buffer protocol would give it, in a tenth of the time. */
+static bool view_numpy_array(PyObject *object, Py_buffer *view, int flags)
+{
+    const NumpyArray *array = (NumpyArray *)object;
+    if (!numpy_float64 || array->dtype != numpy_float64 ||
+        ((flags & PyBUF_WRITABLE) && !(array->flags & NUMPY_WRITEABLE))) {
+        return false;
+    }
+    *view = (Py_buffer){
+        .buf = array->data,
+        .obj = Py_NewRef(object),
+        .itemsize = sizeof(double),
+        .ndim = array->dimensions,
+        .shape = array->shape,
+        .strides = array->strides,
+        .format = "d",
+    };
+    return true;
+}
+
+/* An array of float64 of that many dimensions; one of another type may mean something else. */
+static Outcome take_array(PyObject *object, Py_buffer *view, int flags, int dimensions)
+{
+    if (!use_numpy(false) || Py_TYPE(object) != numpy_array) {
+        return OTHER;
+    }
+    if (!view_numpy_array(object, view, flags) &&
+        PyObject_GetBuffer(object, view, flags | PyBUF_FORMAT | PyBUF_STRIDES)) {
+        PyErr_Clear(); /* read-only */
+        return OTHER;
+    }
+    if (view->ndim == dimensions && view->format && !strcmp(view->format, "d")) {
+        return TAKEN;
+    }
+    PyBuffer_Release(view);
+    return OTHER;
 }
 
 /* The next element of an array in the order of C: its offset, by the last `dimensions` axes. */
@@ -337,7 +351,7 @@ static inline void step_on(Walk *walk, const Py_ssize_t *shape, const Py_ssize_t
 static Outcome read_array(const Spec *spec, PyObject *object, double *numbers)
 {
     Py_buffer view;
-    if (take_buffer(object, &view, PyBUF_SIMPLE, spec->dimensions) != TAKEN) {
+    if (take_array(object, &view, PyBUF_SIMPLE, spec->dimensions) != TAKEN) {
         return OTHER;
     }
     const bool same = same_shape(view.shape, spec->shape, spec->dimensions);
@@ -542,7 +556,7 @@ static Outcome read_batch_array(Batch *batch, const Spec *spec, PyObject *object
                                 Py_ssize_t input)
 {
     Held *held = &batch->held[batch->held_count];
-    if (take_buffer(object, &held->view, PyBUF_SIMPLE, spec->dimensions + 1) != TAKEN) {
+    if (take_array(object, &held->view, PyBUF_SIMPLE, spec->dimensions + 1) != TAKEN) {
         return OTHER;
     }
     batch->held_count++;

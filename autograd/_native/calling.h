@@ -57,7 +57,7 @@ static Outcome hold_result(const Bound *bound, Workspace *space, const Leaf *lea
     const Spec *spec = leaf->spec;
     const bool batched = is_batch_leaf(bound, leaf);
     Held *held = &batch->held[batch->held_count];
-    if (take_buffer(array, &held->view, PyBUF_WRITABLE, spec->dimensions + batched) != TAKEN) {
+    if (take_array(array, &held->view, PyBUF_WRITABLE, spec->dimensions + batched) != TAKEN) {
         return OTHER;
     }
     batch->held_count++;

@@ -119,10 +119,10 @@ static PyObject *function_connect_rows(PyObject *Py_UNUSED(module), PyObject *ar
     if (!PyArg_ParseTuple(args, "O!", &PyTuple_Type, &rows)) {
         return NULL;
     }
-    if (PyTuple_GET_SIZE(rows) != ROWS - 1) {
-        return PyErr_Format(PyExc_ValueError, "expected %d rows", ROWS - 1);
+    if (PyTuple_GET_SIZE(rows) != ALL_ROWS - 1) {
+        return PyErr_Format(PyExc_ValueError, "expected %d rows", ALL_ROWS - 1);
     }
-    for (int row = 1; row < ROWS; row++) {
+    for (int row = 1; row < ALL_ROWS; row++) {
         Py_XSETREF(row_objects[row], Py_NewRef(PyTuple_GET_ITEM(rows, row - 1)));
     }
     Py_RETURN_NONE;
@@ -192,11 +192,12 @@ static PyMethodDef functions[] = {
     FUNCTION_ENTRY(backward)
     FUNCTION_ENTRY(pullback)
     FUNCTION_ENTRY(operations)
+    {"dependents", FAST(function_dependents), METH_FASTCALL, ""},
     {"columns", FAST(function_columns), METH_FASTCALL, ""},
     {"accumulate", FAST(function_accumulate), METH_FASTCALL, ""},
     {"record", FAST(function_record), METH_FASTCALL, ""},
     {"connect", function_connect, METH_VARARGS, "Name a function that the pure engine serves."},
-    {"connect_rows", function_connect_rows, METH_VARARGS, "Tell the rows of the table."},
+    {"connect_rows", function_connect_rows, METH_VARARGS, "Tell the rows."},
     {"connect_modes", function_connect_modes, METH_O, "Tell the modes of the running thread."},
     {"set_modes_active", function_set_modes_active, METH_O, "Tell whether a mode is on."},
     {"set_tracing", function_set_tracing, METH_O, "Tell whether a function is being traced."},

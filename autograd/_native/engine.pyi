@@ -1,6 +1,6 @@
 """The native engine's module: this stub is written by generate.py, from the table."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from autograd.ops import Op
@@ -146,6 +146,7 @@ def pullback(
     since: int = 0,
 ) -> dict[Value, Any]: ...
 def backward(root: Value, upstream: float) -> None: ...
+def dependents(operations: list[Value], wrt: Iterable[Value], /) -> set[Value]: ...
 def accumulate(leaves: list[Value], gradients: list[float], /) -> None: ...
 def columns(
     operations: list[Value], sources: list[Value], wanted: list[Value], /

@@ -35,10 +35,13 @@ enum {
 };
 
 _Static_assert(sizeof(void *) != 8 || sizeof(Value) == 64, "a node is 64 bytes");
-_Static_assert(ROWS <= 1 << (STAMP_SHIFT - ROW_SHIFT), "the row has 8 bits");
+/* Beside the rows of the table those of a selection: SELECT and then OPTIONS of ops.py. */
+enum { ALL_ROWS = ROWS + 2 };
+
+_Static_assert(ALL_ROWS <= 1 << (STAMP_SHIFT - ROW_SHIFT), "the row has 8 bits");
 
 static PyTypeObject *value_type;
-static PyObject *row_objects[ROWS]; /* the rows of the table; NULL for LEAF */
+static PyObject *row_objects[ALL_ROWS]; /* by row; NULL for LEAF */
 static PyObject *pure;              /* by name, what the pure engine serves */
 static PyObject *modes_thread;      /* modes.thread */
 static int modes_active;            /* mirrors modes.active */

@@ -463,10 +463,13 @@ static bool plan_instruction(Planner *planner, uint32_t number)
         return i.operation == DOT ? plan_dot(planner, &i, slot, number)
                                   : plan_row(planner, &i, slot, number);
     }
-    const uint32_t a = (uint32_t)i.a, b = (uint32_t)(arity(i.operation) == 1 ? i.a : i.b);
-    return i.operation == DOT
-               ? plan_shared_dot(planner, slot, program->terms + a, b, start_slot(planner, &i))
-               : plan_shared(planner, (Shared){(uint32_t)i.operation, slot, a, b, (uint32_t)i.c});
+    if (i.operation == DOT) {
+        const Term *terms = program->terms + i.a;
+        return plan_shared_dot(planner, slot, terms, (size_t)i.b, start_slot(planner, &i));
+    }
+    const int32_t second = arity(i.operation) == 1 ? i.a : i.b;
+    return plan_shared(planner, (Shared){(uint32_t)i.operation, slot, (uint32_t)i.a,
+                                         (uint32_t)second, (uint32_t)i.c});
 }
 
 /* Which slots vary with the sample, and which instruction reads each of those last. */

@@ -17,9 +17,9 @@
 static PyTypeObject *program_type, *bound_type;
 static PyObject *value_type; /* the native engine's Value */
 static Py_ssize_t value_data_offset;
-/* NumPy's once it was needed; no type where its arrays are not as this module knows them. */
-static PyObject *numpy_empty, *numpy_float64;
+/* NumPy's, once it was needed; no dtype where arrays are not as this module knows them. */
 static PyTypeObject *numpy_array;
+static PyObject *numpy_empty, *numpy_float64;
 static const Version *version; /* the kernels in use */
 static _Thread_local int transforming; /* how many transforms run in this thread */
 
@@ -208,23 +208,6 @@ static bool are_native(PyObject *captured)
     return true;
 }
 
-/* NumPy, where results need it or it is there anyway. */
-static bool use_numpy(bool is_needed)
-{
-    if (numpy_empty) {
-        return true;
-    }
-    PyObject *name = PyUnicode_FromString("numpy");
-    PyObject *numpy = !name ? NULL : is_needed ? PyImport_Import(name) : PyImport_GetModule(name);
-    const bool done = numpy && connect_numpy(numpy);
-    Py_XDECREF(name);
-    Py_XDECREF(numpy);
-    if (!done && !is_needed) {
-        PyErr_Clear();
-    }
-    return done || !is_needed;
-}
-
 static bool bind(Bound *self, PyObject *arguments, PyObject *axes, PyObject *results,
                  PyObject *modes)
 {
@@ -235,7 +218,7 @@ static bool bind(Bound *self, PyObject *arguments, PyObject *axes, PyObject *res
     }
     const bool done = bind_arguments(self, arguments, axes, varying) &&
                       bind_results(self, results, modes) &&
-                      use_numpy(self->has_arrays) &&
+                      (!self->has_arrays || use_numpy(true)) &&
                       make_plan(&self->plan, self->program, varying,
                                 self->batched ? self->modes : NULL);
     PyMem_RawFree(varying);

@@ -516,10 +516,10 @@ static PyObject *function_record(PyObject *Py_UNUSED(module), PyObject *const *a
         return PyErr_Format(PyExc_TypeError, "x and y must be Values or floats, received %R and %R",
                             args[2], args[3]);
     }
-    for (int row = 1; row < ROWS; row++) {
+    for (int row = ALL_ROWS - 1; row > LEAF; row--) { /* those of a selection first */
         if (row_objects[row] == args[0]) {
             return record((enum Row)row, data, x, y);
         }
     }
-    return PyErr_Format(PyExc_TypeError, "op must be a row of the table, received %R", args[0]);
+    return PyErr_Format(PyExc_TypeError, "op must be a row, received %R", args[0]);
 }

@@ -247,9 +247,10 @@ static Machine make_executable(const List *bytes)
 static Machine make_machine(const Plan *plan, uint32_t neutral)
 {
     const Term *terms = ITEMS(plan->shared_terms, Term);
+    const bool is_empty = plan->shared.count == 1; /* HALT */
     Assembler a = {.neutral = neutral};
     Machine machine = {NULL, 0};
-    if (!use_machine_code || plan->slots > INT32_MAX / sizeof(double)) {
+    if (!use_machine_code || is_empty || plan->slots > INT32_MAX / sizeof(double)) {
         return machine;
     }
     forget_registers(&a);

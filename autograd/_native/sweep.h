@@ -366,14 +366,18 @@ static void flag_wanted(PyObject *wrt, bool wanted)
     }
 }
 
+static inline bool depends_on_wanted(const Value *node)
+{
+    return (has(node, X_NODE) && has(node->x.node, WANTED)) ||
+           (has(node, Y_NODE) && has(node->y.node, WANTED));
+}
+
 /* What was computed from a wanted node is wanted. */
 static void spread_wanted(const Nodes *sorted)
 {
     for (size_t i = 0; i < sorted->count; i++) {
-        Value *node = sorted->items[i];
-        if ((has(node, X_NODE) && has(node->x.node, WANTED)) ||
-            (has(node, Y_NODE) && has(node->y.node, WANTED))) {
-            node->word |= WANTED;
+        if (depends_on_wanted(sorted->items[i])) {
+            sorted->items[i]->word |= WANTED;
         }
     }
 }
@@ -594,6 +598,46 @@ static PyObject *function_operations(PyObject *Py_UNUSED(module), PyObject *cons
     return list;
 }
 
+static bool is_list_of_values(PyObject *object)
+{
+    bool plain = PyList_CheckExact(object);
+    for (Py_ssize_t i = 0; plain && i < PyList_GET_SIZE(object); i++) {
+        plain = is_value(PyList_GET_ITEM(object, i));
+    }
+    return plain;
+}
+
+/* dependents(operations, wrt) of graph.py. */
+static PyObject *function_dependents(PyObject *Py_UNUSED(module), PyObject *const *args,
+                                     Py_ssize_t count)
+{
+    if (count != 2 || !is_list_of_values(args[0]) || !is_list_of_values(args[1])) {
+        return call_pure("dependents", args, (size_t)count, NULL);
+    }
+    Nodes found = no_nodes();
+    int status = 0;
+    flag_wanted(args[1], true);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[1]) && status == 0; i++) {
+        status = append(&found, (Value *)PyList_GET_ITEM(args[1], i));
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]) && status == 0; i++) {
+        Value *node = (Value *)PyList_GET_ITEM(args[0], i);
+        if (depends_on_wanted(node)) {
+            node->word |= WANTED;
+            status = append(&found, node);
+        }
+    }
+    flag_wanted(args[1], false);
+    forget(&found);
+    PyObject *list = status == 0 ? list_of(&found) : NULL, *set = NULL;
+    give_back(&found);
+    if (list) {
+        set = PySet_New(list);
+        Py_DECREF(list);
+    }
+    return set;
+}
+
 /* What a compiled function needs of the graph. ------------------------------------------------ */
 
 /* accumulate(leaves, gradients) of backward.py. */
@@ -634,12 +678,11 @@ static int32_t slot_of(const Value *node)
 
 #define UNARY_CASE(name) case ROW_##name:
 
-/* Whether a node has no right operand; what is a leaf here stands for a selection. */
+/* Whether a node has no right operand. */
 static bool has_one_operand(const Value *node)
 {
     switch (row_of(node)) {
         EACH_UNARY_ROW(UNARY_CASE)
-    case LEAF:
         return true;
     default:
         return false;
@@ -720,24 +763,18 @@ static int write_columns(Columns *columns, size_t leaf_count)
         Value *node = columns->nodes.items[leaf_count + i];
         int32_t *code = columns->code + 3 * i;
         code[0] = (int32_t)row_of(node) - 1;
-        code[1] = row_of(node) == LEAF ? -1 : operand_place(columns, has(node, X_NODE), node->x);
+        code[1] = operand_place(columns, has(node, X_NODE), node->x);
         code[2] = has_one_operand(node) ? -1 : operand_place(columns, has(node, Y_NODE), node->y);
     }
     return 0;
 }
 
-/* columns(operations, sources, wanted) of graph.py. */
+/* columns(operations, sources, wanted) of optimisation.py. */
 static PyObject *function_columns(PyObject *Py_UNUSED(module), PyObject *const *args,
                                   Py_ssize_t count)
 {
-    bool plain = count == 3;
-    for (Py_ssize_t i = 0; plain && i < 3; i++) {
-        plain = PyList_CheckExact(args[i]);
-        for (Py_ssize_t j = 0; plain && j < PyList_GET_SIZE(args[i]); j++) {
-            plain = is_value(PyList_GET_ITEM(args[i], j));
-        }
-    }
-    if (!plain) {
+    if (count != 3 || !is_list_of_values(args[0]) || !is_list_of_values(args[1]) ||
+        !is_list_of_values(args[2])) {
         return call_pure("columns", args, (size_t)count, NULL);
     }
     Columns columns = {0};

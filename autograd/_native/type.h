@@ -143,6 +143,9 @@ static int set_grad(PyObject *self, PyObject *grad, void *Py_UNUSED(closure))
     if (!grad) {
         return refused("grad", self, grad);
     }
+    if (UNLIKELY(tracing) && refuse_traced(self, "write") < 0) {
+        return -1;
+    }
     double number;
     if (PyFloat_CheckExact(grad)) {
         number = PyFloat_AS_DOUBLE(grad);

@@ -12,12 +12,12 @@ from autograd.draw.labels import (
     SPACE,
     escaped,
     gate_text,
-    printable,
     shortened,
     significant,
 )
 from autograd.draw.rendering import Drawing
 from autograd.draw.themes import FONT, THEMES
+from autograd.graph import printable
 from autograd.value import Value
 
 SHOW = ("values", "gradients", "local", "downstream")
@@ -44,7 +44,7 @@ class Diagram:
         level = SHOW.index(show)
         self.root = root
         self.nodes = graph.nodes(root)
-        self.names = {node: printable(name) for node, name in graph.names(root).items()}
+        self.names = graph.names(root)
         self.ids = {node: f"n{i}" for i, node in enumerate(self.nodes)}
         self.edges = list(graph.edges(graph.operations(root)))
         self.uses = Counter(operand for _, operand, _ in self.edges)
@@ -55,11 +55,12 @@ class Diagram:
             self.gradients = pullback({root: 1.0}, allow_stale=True)
         self.shows_local = level >= SHOW.index("local")
         self.shows_downstream = level >= SHOW.index("downstream")
+        self.rankdir = rankdir
         self.entry, self.exit = PORTS[rankdir]
         self.theme = THEMES[theme]
         self.digits = digits
         self.named = named
-        self.drawing = self.sheet(rankdir)
+        self.drawing = self.sheet()
 
     def dot(self, boxes: Mapping[Value, str]) -> Drawing:
         """The drawing in DOT; boxes gives the group of each node that is in one."""
@@ -78,14 +79,14 @@ class Diagram:
 
     # Elements of the drawing.
 
-    def sheet(self, rankdir: str) -> Drawing:
+    def sheet(self) -> Drawing:
         """The empty drawing: its style, its legend, and what it shows in words."""
         font = {"fontname": FONT, "fontcolor": self.theme.ink}
         drawing = Drawing(
             "computation",
             graph_attr=font
             | {
-                "rankdir": rankdir,
+                "rankdir": self.rankdir,
                 "bgcolor": self.theme.paper,
                 "pad": "0.15",
                 "nodesep": "0.3",
@@ -108,7 +109,14 @@ class Diagram:
         label = f"<{escaped(shortened(printable(title)))}>"
         return Drawing(
             name,
-            graph_attr={"id": name, "label": label, "color": self.theme.wire, "style": "rounded"},
+            graph_attr={
+                "id": name,
+                "label": label,
+                "labeljust": "r" if self.rankdir == "LR" else "l",  # where few arrows enter
+                "margin": "9",  # keeps the border off the numbers on short arrows
+                "color": self.theme.wire,
+                "style": "rounded",
+            },
         )
 
     def wire(self, place: Drawing, node: Value) -> None:
@@ -209,7 +217,7 @@ class Diagram:
             return None
         parts = [
             f"{self.coloured('value', 'value')}{SPACE}above",
-            f"{self.coloured('gradient', 'gradient')}{SPACE}{SPACE}below",
+            f"{self.coloured('gradient', 'gradient')}{SPACE}below",
         ]
         if self.shows_downstream:
             parts.append(f"{self.product('upstream', 'local', 'downstream')}{SPACE}on the arrow")

@@ -5,7 +5,7 @@ from typing import Any
 
 from autograd import graph
 from autograd.draw.diagram import SHOW, Diagram
-from autograd.draw.options import check_choice, check_options
+from autograd.draw.options import check_choice, check_options, check_size
 from autograd.draw.rendering import Drawing
 from autograd.structure import flatten
 from autograd.value import Value, describe
@@ -44,22 +44,19 @@ def draw_dot(
         max_nodes: a larger graph is an error.
 
     Raises:
-        TypeError: if root is no Value, or groups are not Values by title.
+        TypeError: if root is no Value, groups are not Values by title, format is no str, or
+            max_nodes no int.
         ValueError: if an option is not one of those named here, the graph has more than max_nodes
             nodes, or groups overlap or hold what is not part of the graph.
     """
     if not isinstance(root, Value):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"root must be a Value, received the {type(root).__name__} {root!r}")
-    check_options(rankdir, theme, digits)
+    check_options(format, rankdir, theme, digits)
     check_choice("show", show, SHOW)
     nodes = graph.nodes(root)
-    if len(nodes) > max_nodes:
-        raise ValueError(
-            f"the graph of {describe(root)} has {len(nodes):,} nodes, more than "
-            f"max_nodes={max_nodes}: pass max_nodes={len(nodes)} to draw them all, or draw a part "
-            "of it, such as one of the nodes it was computed from"
-        )
-    boxes = _boxes(root, nodes, groups or {})
+    part = "a part of it, such as one of the nodes it was computed from"
+    check_size(f"the graph of {describe(root)}", "nodes", len(nodes), max_nodes, part)
+    boxes = _boxes(root, nodes, {} if groups is None else groups)
     drawing = Diagram(root, rankdir, show, theme, digits, named).dot(boxes)
     drawing.format = format
     return drawing
@@ -99,6 +96,10 @@ def to_svg(
 
 def _boxes(root: Value, nodes: list[Value], groups: Mapping[str, Any]) -> dict[Value, str]:
     """The group of each node that is in one: the members of a group and all between them."""
+    if not isinstance(groups, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(
+            f"groups must be a mapping such as {{'layer 1': [w, b]}}, received {groups!r}"
+        )
     inside = set(nodes)
     operations = graph.operations(root)
     boxes = dict[Value, str]()

@@ -19,8 +19,8 @@ BESIDE, BEFORE = 6.0, 14.0
 PADDING, SMALLEST = 2.0, 32.0
 """In points: around text, and the diameter of a neuron without text."""
 
-SLOPE = 0.4
-"""How long edges are at least, relative to the height of the larger column."""
+SLOPE = {"LR": 0.4, "TB": 0.25}
+"""How long edges are at least, relative to the extent of the larger column, by direction."""
 
 
 class Line(NamedTuple):
@@ -101,11 +101,19 @@ class Grid:
         At this part of the way all edges between two columns pass each other at equal distances,
         so that no number meets another, nor another edge.
         """
-        before, after = self.sizes[column - 1], self.sizes[column]
-        part = 1 / (after + 1) if after <= before else before / (before + 1)
-        start, end = self._columns[column - 1 : column + 1]
+        part, end = self._part(column), self._columns[column]
+        start = self._columns[column - 1] + self._offset(column)
         here, there = self._across_at(column - 1, tail), self._across_at(column, head)
         return self._position(start + part * (end - start), here + part * (there - here))
+
+    def _part(self, column: int) -> float:
+        """On which part of the way of edges into that column their numbers stand."""
+        before, after = self.sizes[column - 1 : column + 1]
+        return 1 / (after + 1) if after <= before else before / (before + 1)
+
+    def _offset(self, column: int) -> float:
+        """How far from the middle edges into that column start: those of inputs at their side."""
+        return self._along(self.nodes[0]) / 2 if column == 1 else 0.0
 
     def _position(self, along: float, across: float) -> str:
         x, y = (along, -across) if self.rankdir == "LR" else (across, -along)
@@ -136,10 +144,12 @@ class Grid:
 
     def _length(self, column: int) -> float:
         """From the middle of the column before to that of the column."""
-        sizes = self.sizes[column - 1 : column + 1]
-        halves = [self._along(box) / 2 for box in self.nodes[column - 1 : column + 1]]
-        length = max(sum(halves) + SHORTEST, SLOPE * self._spacing * (max(sizes) - 1))
+        tail, head = (self._along(box) / 2 for box in self.nodes[column - 1 : column + 1])
+        extent = self._spacing * (max(self.sizes[column - 1 : column + 1]) - 1)
+        length = max(tail + head + SHORTEST, SLOPE[self.rankdir] * extent)
         if self.number is None:
             return length
-        reach = max(halves) + self._along(self.number) / 2 + BEFORE
-        return max(length, (min(sizes) + 1) * reach)
+        part, offset = self._part(column), self._offset(column)
+        room = self._along(self.number) / 2 + BEFORE
+        shortest = max((tail - offset + room) / part, (head + room) / (1 - part))
+        return max(length, offset + shortest)

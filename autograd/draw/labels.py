@@ -1,11 +1,16 @@
 """The text in a drawing: numbers, names, gates, and what makes any text safe for DOT and SVG."""
 
 import html
+import re
 
+from autograd.graph import printable
 from autograd.value import Value
 
 LONGEST = 32
 """How many characters of a label are shown."""
+
+SHORT = 3
+"""How many characters a label has at most to stand in a gate."""
 
 COMMUTATIVE = ("add", "mul", "maximum", "minimum", "equal", "hypot")
 """The rows whose operands may change places."""
@@ -15,32 +20,33 @@ SPACE = "&#160;"
 
 
 def significant(number: float, digits: int) -> str:
-    """The number with that many significant digits."""
-    return f"{number:.{digits}g}"
+    """The number with that many significant digits; -0.0 is 0."""
+    return f"{number + 0.0:.{digits}g}"
 
 
 def gate_text(node: Value, digits: int) -> str:
     """What stands in the gate of a computed node: its symbol, with a number operand folded in.
 
-    The other operand is then x: `+1`, `×-1`, `÷2`, `^3`, but `3−x`, `1/x`, `2^x`, `max(x, 0)`.
+    The other operand is written where it must be: `+1`, `÷2`, `^3`, but `3−x`, `1/x`, `max(x, 0)`.
     """
     op, operands = node.op, node.operands
     assert op is not None
     if all(isinstance(x, Value) for x in operands):
-        return op.symbol
-    x, y = ("x" if isinstance(x, Value) else significant(x, digits) for x in operands)
+        return re.sub(r"\bx(?![a-z])", lambda _: _short_name(operands[0]), op.symbol)
+    x, y = (_short_name(x) if isinstance(x, Value) else significant(x, digits) for x in operands)
     if len(op.symbol) > 1:
         return f"{op.symbol}({x}, {y})"
-    if y == "x" and op.name in COMMUTATIVE:
-        x, y = y, x
-    if x == "x":
+    if isinstance(operands[0], Value):
         return f"{op.symbol}{y}"
-    return f"{x}/x" if op.symbol == "÷" else f"{x}{op.symbol}x"
+    if op.name in COMMUTATIVE:
+        return f"{op.symbol}{x}"
+    return f"{x}/{y}" if op.symbol == "÷" else f"{x}{op.symbol}{y}"
 
 
-def printable(text: str) -> str:
-    """The text on one line: what cannot be printed becomes an escape such as \\n or \\x1b."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _short_name(operand: Value | float) -> str:
+    """The label of an operand, or a dot."""
+    label = printable(operand.label or "") if isinstance(operand, Value) else ""
+    return label if 0 < len(label) <= SHORT else "·"
 
 
 def shortened(text: str) -> str:

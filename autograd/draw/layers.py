@@ -1,6 +1,7 @@
 """A network as columns of neurons: read from what holds its weights, and computed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 from autograd import functional
@@ -76,20 +77,46 @@ def outputs(net: Sequence[Column], inputs: Sequence[Any]) -> list[list[float]]:
         for i, x in enumerate(inputs)
     ]
     found: list[list[float]] = []
-    with no_grad():
+    with no_grad(), _in_use(net):
         for column in net:
-            if column.weights:
-                rows = zip(column.weights, column.biases, strict=True)
-                numbers = [functional.dot(row, numbers, bias) for row, bias in rows]
-            for activation in column.activations:
-                numbers = list(activation.function(numbers))
-                if len(numbers) != column.size:
-                    raise ValueError(
-                        f"{activation.name} gives {len(numbers)} numbers for {column.size} "
-                        "neurons: it cannot be drawn as their activation"
-                    )
+            numbers = _given(column, numbers)
             found.append([as_float(x) for x in numbers])
     return found
+
+
+def _given(column: Column, numbers: list[Any]) -> list[Any]:
+    """What a column makes of the numbers of the one before; the inputs, of themselves."""
+    if column.weights:
+        rows = zip(column.weights, column.biases, strict=True)
+        numbers = [functional.dot(row, numbers, bias) for row, bias in rows]
+    for activation in column.activations:
+        numbers = list(activation.function(numbers))
+        if len(numbers) != column.size:
+            raise ValueError(
+                f"{activation.name} gives {len(numbers)} numbers for {column.size} neurons: it "
+                "cannot be drawn as their activation"
+            )
+    return numbers
+
+
+@contextmanager
+def _in_use(net: Sequence[Column]) -> Generator[None]:
+    """Inside it all modules are in use: a dropout drops nothing, and its generator stays."""
+    functions = [activation.function for column in net for activation in column.activations]
+    modules = [module for function in functions for module in _modules(function)]
+    training = [module for module in modules if getattr(module, "training", False)]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _modules(function: Any) -> Iterable[Any]:
+    """The modules that a function consists of, if it is one."""
+    return function.modules() if callable(getattr(function, "modules", None)) else [function]
 
 
 def as_float(weight: Any) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 from autograd.backward import pullback
 from autograd.draw.layers import Column, columns, outputs
-from autograd.draw.options import check_options
+from autograd.draw.options import check_options, check_size
 from autograd.draw.rendering import Drawing
 from autograd.draw.sketch import Sketch
 from autograd.draw.themes import THEMES
@@ -33,8 +33,9 @@ def draw_network(
     """A network of neurons, layer by layer; a notebook shows it as SVG.
 
     An edge is the thicker the larger its |weight|, relative to the largest of the network; a
-    negative one is dashed and of another colour, and a weight of zero has no edge. A neuron shows
-    its activation and its bias and, where inputs are given, what it gives.
+    negative one is dashed and of another colour, one that is inf or nan is double, and a weight of
+    zero has no edge. A neuron shows its activation and its bias and, where inputs are given, what
+    it gives in use: a `Dropout` drops nothing.
 
     Args:
         net: the layers: an object with `layers`, such as `nn.MLP`; one with `weight`, such as
@@ -58,12 +59,12 @@ def draw_network(
 
     Raises:
         TypeError: if a part of net is neither a layer nor an activation, an input no number, or
-            the loss no Value.
+            the loss no Value; also if format is no str, or a limit no int.
         ValueError: if an option is not one of those named here, shapes do not fit, the loss was
             not computed from the weights, or the network is larger than the limits.
         StaleGraphError: if a weight was written after the loss was computed from it.
     """
-    check_options(rankdir, theme, digits)
+    check_options(format, rankdir, theme, digits)
     net_columns = columns(net)
     sizes = [column.size for column in net_columns]
     values = None if inputs is None else outputs(net_columns, inputs)
@@ -79,19 +80,11 @@ def draw_network(
         digits,
     )
     count = len(sketch.edges)
-    _check_size("nodes", sum(sizes), max_nodes)
-    _check_size("edges", count, max_edges)
+    check_size("the network", "nodes", sum(sizes), max_nodes, "some of its layers")
+    check_size("the network", "edges", count, max_edges, "some of its layers")
     drawing = sketch.dot(numbers=count <= FEW if numbers is None else numbers)
     drawing.format = format
     return drawing
-
-
-def _check_size(name: str, count: int, most: int) -> None:
-    if count > most:
-        raise ValueError(
-            f"the network has {count:,} {name}, more than max_{name}={most}: pass "
-            f"max_{name}={count} to draw them all, or draw some of its layers"
-        )
 
 
 def _gradients(net: Sequence[Column], loss: object) -> dict[Value, float]:
@@ -119,9 +112,9 @@ def _input_labels(inputs: Sequence[Any] | None, labels: object) -> Any:
 
 def _labels(name: str, letter: str, count: int, labels: Sequence[object] | None) -> list[str]:
     """What the inputs or outputs are called: their labels, or else x1, x2, …"""
-    given = [None] * count if labels is None else [*labels]
-    fit = len(given) == count and all(isinstance(x, str | None) for x in given)
-    if not fit or isinstance(labels, str):
+    given = [None] * count if labels is None else labels
+    is_list = isinstance(given, (list, tuple)) and len(given) == count
+    if not (is_list and all(isinstance(x, str | None) for x in given)):
         raise ValueError(f"{name} must be {count} strings, received {labels!r}")
     return [
         str(label) if label else letter if count == 1 else f"{letter}{place}"

@@ -58,7 +58,9 @@ def step_through(
 
     Each step shows its arithmetic, `∂f/∂x = ∂f/∂q × ∂q/∂x = -4 × 1 = -4`, and lights up where it
     happens in the drawing of `draw_dot`; where a node is used more than once, adding what its
-    uses send back is a step of its own. The page is walked by buttons, slider, arrow keys, Home
+    uses send back is a step of its own. Such a sum is written df/dx, as in `by_hand`, where ∂f/∂x
+    is one of its terms; a node that is both operands of a gate is told apart as (left x) and
+    (right x). The page is walked by buttons, slider, arrow keys, Home
     and End, or plays by itself; `#step=12` in its address leads to a step. No `.grad` is read or
     written.
 

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,6 +15,12 @@ import graphviz
 from autograd.errors import MissingExtraError
 
 _SVG = "{http://www.w3.org/2000/svg}"
+
+_PLACE = ("text-anchor", "x", "y")
+"""The attributes that say where a text stands."""
+
+_GAP = 2.0
+"""How far from the rule of a table, in points, Graphviz ends a wire that leads to it."""
 
 
 class Drawing(graphviz.Digraph):
@@ -41,10 +48,13 @@ class Drawing(graphviz.Digraph):
         root = ElementTree.fromstring(layout(self))
         for group in root.iter(f"{_SVG}g"):
             _entitle(group, self.titles.get(group.get("id", "")))
+            _join(group)
         for place, (tag, text) in enumerate((("title", self.title), ("desc", self.description))):
             element = ElementTree.Element(tag)
             element.text = text
             root.insert(place, element)
+        for rule in root.iter(f"{_SVG}polygon"):
+            _lengthen(rule)
         for element in root.iter():
             element.tag = element.tag.removeprefix(_SVG)
             if element.get("stroke-dasharray"):
@@ -65,6 +75,31 @@ def _entitle(group: ElementTree.Element, text: str | None) -> None:
         title.text = text
         if not text:
             group.remove(title)
+
+
+def _join(group: ElementTree.Element) -> None:
+    """Make one text of the pieces of a line, so that they follow each other in any font."""
+    for _, line in groupby(group.findall(f"{_SVG}text"), key=lambda piece: piece.get("y")):
+        first, *others = line
+        if not others:
+            continue
+        place = {name: first.attrib.pop(name) for name in _PLACE}
+        joined = ElementTree.Element("text", place)
+        group.insert([*group].index(first), joined)
+        for piece in (first, *others):
+            group.remove(piece)
+            piece.tag, piece.tail = "tspan", None
+            piece.attrib = {name: x for name, x in piece.items() if name not in _PLACE}
+            joined.append(piece)
+
+
+def _lengthen(polygon: ElementTree.Element) -> None:
+    """Let the rule of a table meet the wires that lead to it."""
+    corners = [point.split(",") for point in polygon.get("points", "").split()]
+    heights = {y for _, y in corners}
+    if len(heights) == 1:
+        x, y = sorted(float(x) for x, _ in corners), heights.pop()
+        polygon.set("points", f"{x[0] - _GAP:g},{y} {x[-1] + _GAP:g},{y}")
 
 
 def _dashes(width: float) -> str:

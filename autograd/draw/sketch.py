@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 from autograd.draw.grid import Box, Grid, Line, circle, text_box
-from autograd.draw.labels import SPACE, escaped, printable, shortened, significant
+from autograd.draw.labels import SPACE, escaped, shortened, significant
 from autograd.draw.layers import Column, Weight, as_float
 from autograd.draw.rendering import Drawing
 from autograd.draw.themes import FONT, Theme
+from autograd.graph import printable
 from autograd.value import Value
 
 LARGE, SMALL = 13, 10
@@ -20,6 +21,9 @@ LARGE, SMALL = 13, 10
 
 THINNEST, THICKEST = 0.5, 5.0
 """The widths of the edges, in points."""
+
+EXIT = {"LR": "e", "TB": "s"}
+"""The side of an input where its edges begin, by the direction of the drawing."""
 
 
 class Edge(NamedTuple):
@@ -167,8 +171,8 @@ class Sketch:
             pos=grid.node(column, place),
             shape="circle" if column else "box",
             style=None if column else "rounded",
-            width=f"{room.width / 72:.3f}",
-            height=f"{room.height / 72:.3f}",
+            width=f"{room.width / 72:.5f}",
+            height=f"{room.height / 72:.5f}",
         )
         title = self._name(column, place) if column else printable(self.inputs[place])
         drawing.titles[name] = self._sentence(column, place, title, repr)
@@ -192,14 +196,13 @@ class Sketch:
 
     def _edge(self, drawing: Drawing, edge: Edge) -> None:
         """The line of a weight."""
-        part = abs(edge.number) / self._thickest if math.isfinite(edge.number) else 1.0
+        start = node_id(edge.column - 1, edge.tail)
         drawing.edge(
-            node_id(edge.column - 1, edge.tail),
+            start if edge.column > 1 else f"{start}:{EXIT[self.rankdir]}",
             node_id(edge.column, edge.head),
             id=edge.id,
-            color=self._colour(edge.number),
-            penwidth=f"{THINNEST + part * (THICKEST - THINNEST):.2f}",
             style="dashed" if edge.number < 0 else None,
+            **self._line(edge.number),
         )
         tail = self._name(edge.column - 1, edge.tail)
         name = _label_of(edge.weight) or "weight"
@@ -207,6 +210,14 @@ class Sketch:
         if self.gradients is not None:
             title += f", {self._derivative(name)} = {edge.number!r}"
         drawing.titles[edge.id] = title
+
+    def _line(self, number: float) -> dict[str, str]:
+        """Colour and width of the line of a number; it is double where that is not finite."""
+        colour = self._colour(number)
+        if not math.isfinite(number):
+            return {"color": f"{colour}:{self.theme.paper}:{colour}", "penwidth": "1"}
+        width = THINNEST + abs(number) / self._thickest * (THICKEST - THINNEST)
+        return {"color": colour, "penwidth": f"{width:.2f}"}
 
     def _edge_number(self, drawing: Drawing, grid: Grid, edge: Edge) -> None:
         """The number on an edge."""
@@ -271,6 +282,8 @@ class Sketch:
             f'<FONT COLOR="{self.theme.negative}">─ ─ negative</FONT>',
             f"thickest: {self._written(self._thickest)}",
         ]
+        if not all(math.isfinite(edge.number) for edge in self.edges):
+            parts.append(f'<FONT COLOR="{self.theme.warning}">══ not finite</FONT>')
         if len(self.edges) < sum(len(row) for column in self.net for row in column.weights):
             parts.append("none: 0")
         text = f"{escaped(what)}:{SPACE} {f',{SPACE} '.join(parts)}"

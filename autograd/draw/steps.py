@@ -67,6 +67,7 @@ class Computation:
         self.names = [shortened(slot.name) for slot in self.tape.slots]
         self.sweep = [*self.tape.sweep()] if root.requires_grad else []
         self.contributions = Counter(operand for _, _, operand in self.sweep)
+        self.direct = Counter(operand for slot, _, operand in self.sweep if slot == self.root)
         self.gradients = {self.root: 1.0}
 
     def nodes(self) -> list[Node]:
@@ -163,14 +164,13 @@ class Computation:
         }
 
     def _edge(self, slot: int, place: int, operand: int, local: float, nth: int) -> Step:
-        op = self._instruction(slot).op
         upstream, factor = self.gradients[slot], Span(self._number(local), "local")
-        derivative = f"∂{self.names[slot]}/∂{self.names[operand]}"
+        derivative = self._local_derivative(slot, place, operand)
         product = f"{self._derivative(slot)} × {derivative} = "
         shown, count = self._gradient(upstream * local), self.contributions[operand]
         edge = f"n{operand}-g{slot}-{place}"
         shows = {f"{edge}.local": factor.text}
-        if count == 1:
+        if count == 1 and slot != self.root:  # ∂f/∂q = ∂f/∂f × ∂f/∂q says nothing of ∂f/∂q
             product = f"{self._derivative(operand)} = {product}"
         if nth == 1:
             shows[f"n{operand}.gradient"] = shown.text + " +" * (count > 1)
@@ -178,7 +178,7 @@ class Computation:
         return {
             "phase": "backward",
             "equations": [
-                self._equation(derivative, slot, _template(op.local[place]), factor),
+                self._equation(derivative, slot, self._local_template(slot, place), factor),
                 [Span(product), *_filled("{x} × {y} = {z}", numbers)],
             ],
             "words": self._flow(slot, place, operand, nth),
@@ -189,10 +189,9 @@ class Computation:
 
     def _flow(self, slot: int, place: int, operand: int, nth: int) -> str:
         name, count = self.names[operand], self.contributions[operand]
-        operands = self.values[slot].operands
         words = f"The gradient flows from {self.names[slot]} to {name}"
-        if len(operands) == 2 and operands[0] is operands[1]:
-            words += f", its {('left', 'right')[place]} operand"
+        if side := self._side(slot, place):
+            words += f", its {side} operand"
         words += f": upstream × local = downstream. {self._pattern(slot)}".strip()
         if count > 1:
             words += f" This is contribution {nth} of {count}, for {name} is used {count} times."
@@ -212,6 +211,9 @@ class Computation:
         if nth < count:
             left = ""
             words += f" {nth} of {count} contributions are in."
+        elif self._is_total(operand):
+            term = f"∂{self.names[self.root]}/∂{self.names[operand]}"
+            words += f" The sum is written {self._derivative(operand)}: {term} is one of its terms."
         return {
             "phase": "backward",
             "equations": [[Span(left), *_filled("{x} + {y} = {z}", terms)]],
@@ -282,7 +284,30 @@ class Computation:
         return self.tape.instructions[slot - len(self.tape.inputs)]
 
     def _derivative(self, slot: int) -> str:
-        return f"∂{self.names[self.root]}/∂{self.names[slot]}"
+        """The gradient of the slot, as ∂f/∂x; as df/dx if ∂f/∂x is but one contribution to it."""
+        d = "d" if self._is_total(slot) else "∂"
+        return f"{d}{self.names[self.root]}/{d}{self.names[slot]}"
+
+    def _is_total(self, slot: int) -> bool:
+        """Whether its gradient is a sum of which the local derivative of the root is a term."""
+        return self.direct[slot] == 1 < self.contributions[slot]
+
+    def _local_derivative(self, slot: int, place: int, operand: int) -> str:
+        """∂q/∂x; or ∂q/∂(left x), ∂q/∂(right x) where x is both operands."""
+        side, name = self._side(slot, place), self.names[operand]
+        return f"∂{self.names[slot]}/∂" + (f"({side} {name})" if side else name)
+
+    def _local_template(self, slot: int, place: int) -> str:
+        """The formula of a local derivative, for the case that the operands are."""
+        node = self.values[slot]
+        x, y = [z.data if isinstance(z, Value) else z for z in (*node.operands, 0.0)][:2]
+        return _template(self._instruction(slot).op.local_at(place, x, y))
+
+    def _side(self, slot: int, place: int) -> str:
+        """On which side an operand stands that is both operands; empty for others."""
+        operands = self.values[slot].operands
+        is_both = len(operands) == 2 and operands[0] is operands[1]
+        return ("left", "right")[place] if is_both else ""
 
     def _number(self, x: float) -> str:
         return significant(x, self.digits)
