@@ -1,6 +1,7 @@
 """`gradcheck`: it accepts what is right, everywhere, and finds what is wrong, by name."""
 
 import math
+import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,6 +139,8 @@ POINTS: dict[str, tuple[Callable[..., Any], list[tuple[float, ...]]]] = {
     "rounded norm": (lambda x: ag.sqrt(x * x + 1e-24), [(0.0,), (1e-12,)]),
     "product": (ag.mul, [(1e200, 1e100), (1e-200, 1e-200), (1e308, 1.0), (1e-8, 1e8)]),
     "lost digits": (lambda x: (x * 1.1 + 1e12) - 1e12, [(0.7,), (0.0,)]),
+    "all digits lost": (lambda x: (x * 1.1 + 1e20) - 1e20, [(0.7,), (0.0,), (1e-8,)]),
+    "largest": (lambda x: 2.0 * (x * 0.25), [(1.7976931348623157e308,), (1.0 - 2.0**-53,)]),
     # flat
     "number": (lambda _: 3, [(1.0,), (1e8,)]),
     "constant": (lambda _: Value(1e20), [(1.0,)]),
@@ -148,6 +151,13 @@ POINTS: dict[str, tuple[Callable[..., Any], list[tuple[float, ...]]]] = {
     # piecewise programs
     "branch": (lambda x: x * x if x > 0.0 else -x, [(2.0,), (-2.0,), (0.0,)]),
     "sawtooth": (lambda x: x - ag.floor(x), [(0.3,), (-7.75,)]),
+    "jump": (lambda x: x if x < 2.0 else x + 5.0, [(1.999,), (1.9999999,), (2.1,)]),
+    "dead zone": (lambda x: x - 1e-6 if x > 1e-6 else x * 0.0, [(0.0,), (3e-7,), (1e-3,)]),
+    "clamp": (lambda x: x if abs(x) < 1e-6 else x * 0.0 + 1e-6, [(0.0,), (3e-7,), (1e-3,)]),
+    "sinc by branches": (
+        lambda x: ag.sin(x) / x if abs(x) > 1e-4 else 1.0 - x * x / 6.0,
+        [(0.0,), (1e-5,), (1e-3,)],
+    ),
     "raises beside": (lambda x: x * (1.0 if x.data >= 1.0 else [][0:1].index(x)), [(1.0,)]),
 }
 
@@ -346,9 +356,60 @@ LOST: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def bisected(a: Any, tolerance: float = 1e-6) -> float:
+    """The root of x² = a by bisection: a staircase."""
+    low, high = 0.0, 10.0
+    while high - low > tolerance:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if middle * middle < a.item() else (low, middle)
+    return 0.5 * (low + high)
+
+
+LOST |= {
+    "solver": lambda x: bisected(x) + 0.0 * x,
+    "coarse solver beside others": lambda x: bisected(x, 1e-4) + x * x,
+    "fine solver beside others": lambda x: bisected(x, 1e-10) + ag.sin(x),
+    "rounded": lambda x: round(x.item(), 6) + 0.3 * x,
+    "digits lost": lambda x: (x.detach() + 1e10) - 1e10,
+    "digits lost beside others": lambda x: (x.detach() * 0.7 + 1e10) - 1e10 + 0.3 * x,
+    "fast": lambda x: ag.sin(x.detach() * 1e10),
+    "bump": lambda x: ag.exp(-((1e8 * (x.detach() - 1.5) - 1.0) ** 2)) + 0.0 * x,
+}
+
+
 @pytest.mark.parametrize("name", LOST)
 def test_a_gradient_lost_outside_the_graph_is_told(name: str):
     assert "the gradient is lost outside the graph" in complaint(LOST[name], (1.5,))
+
+
+def test_what_is_too_rough_to_check_is_told():
+    def f(x: Any) -> Any:
+        return 0.5 * x * x + random.Random(x.item()).random()
+
+    text = complaint(f, (1000.0,))
+    assert re.match(
+        r"∂output/∂args\[0\] cannot be checked: the differences settle to ±\S+ only;\n", text
+    )
+    assert "so what is rough lies outside the graph: look for .item()" in text
+
+
+@pytest.mark.parametrize("noise", [1.0, 1e-6])
+def test_a_function_that_is_not_deterministic_is_told(noise: float):
+    generator = random.Random(0)
+
+    def f(x: Any) -> Any:
+        return x.detach() * 5.0 + noise * generator.random()
+
+    assert re.fullmatch(
+        r"f is not deterministic: called twice at args it gave \[15\.\d+\] and \[15\.\d+\]; "
+        r"switch off what is random in it, or seed it inside",
+        complaint(f, (3.0,)),
+    )
+
+
+def test_rounding_is_not_called_a_lost_gradient():
+    text = complaint(lambda x: (1.0 - ag.cos(x)) / x**2, (1e-5,))
+    assert "nothing happens outside the graph, so that only rounding is left" in text
 
 
 def test_a_gradient_lost_under_no_grad_is_told():
