@@ -275,7 +275,7 @@ _ROWS = (
     Op("acosh", "acosh", "acosh(x)", ("1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0))",), (GROWING,), "the inverse hyperbolic cosine"),
     Op("atanh", "atanh", "atanh(x)", ("1.0 / ((1.0 - x) * (1.0 + x))",), (UNIT,), "the inverse hyperbolic tangent"),
     # activations
-    Op("sigmoid", "σ", "exp(minimum(x, 0.0)) / (1.0 + exp(-abs(x)))", ("z * (1.0 - z)",), (REAL,), "1 / (1 + exp(-x))", r"\sigma(X)"),
+    Op("sigmoid", "σ", "where(x < 0.0, exp(-abs(x)), 1.0) / (1.0 + exp(-abs(x)))", ("z * (1.0 - z)",), (REAL,), "1 / (1 + exp(-x))", r"\sigma(X)"),
     Op("log_sigmoid", "log σ", "minimum(x, 0.0) - log1p(exp(-abs(x)))", ("sigmoid(-x)",), (REAL,), "log(sigmoid(x))", r"\ln\sigma(X)"),
     Op("softplus", "softplus", "maximum(x, 0.0) + log1p(exp(-abs(x)))", ("sigmoid(x)",), (REAL,), "log(1 + exp(x))"),
     Op("relu", "relu", "where(x < 0.0, 0.0, x)", ("step(x)",), (NONZERO,), "max(0, x); derivative 0 at 0"),

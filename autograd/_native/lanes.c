@@ -68,15 +68,18 @@ EACH_LANE(cbrt, cbrt) /* that of libmvec may be further from the true value than
 #define LIBMVEC(name) _ZGVbN2##name
 #endif
 
+/* The same of the same, so that a formula may say exp(-abs(x)) twice at the cost of once. */
+#define CONSTANT __attribute__((const))
+
 #define FUNCTION_OF_ONE(name)                                                                      \
-    extern lanes LIBMVEC(v_##name)(lanes);                                                         \
+    extern CONSTANT lanes LIBMVEC(v_##name)(lanes);                                                \
     static ALWAYS_INLINE lanes each_##name(lanes x)                                                \
     {                                                                                              \
         return LIBMVEC(v_##name)(x);                                                               \
     }
 
 #define FUNCTION_OF_TWO(name)                                                                      \
-    extern lanes LIBMVEC(vv_##name)(lanes, lanes);                                                 \
+    extern CONSTANT lanes LIBMVEC(vv_##name)(lanes, lanes);                                        \
     static ALWAYS_INLINE lanes each_##name(lanes x, lanes y)                                       \
     {                                                                                              \
         return LIBMVEC(vv_##name)(x, y);                                                           \
@@ -84,7 +87,7 @@ EACH_LANE(cbrt, cbrt) /* that of libmvec may be further from the true value than
 
 /* A denormal of libmvec may be one unit off, which a factor makes many: such lanes ask libm. */
 #define EXACT_DENORMALS(name)                                                                      \
-    extern lanes LIBMVEC(v_##name)(lanes);                                                         \
+    extern CONSTANT lanes LIBMVEC(v_##name)(lanes);                                                \
     static ALWAYS_INLINE lanes each_##name(lanes x)                                                \
     {                                                                                              \
         lanes result = LIBMVEC(v_##name)(x);                                                       \
