@@ -310,7 +310,7 @@ def check_output(output: Any) -> None:
     """Refuse to differentiate what is not one number."""
     if not is_scalar(output):
         raise TypeError(
-            "grad needs a function whose output is one number, "
+            "a gradient needs a function whose output is one number, "
             f"received the {type(output).__name__} {output!r}: "
             "for several numbers use jacobian, or vjp with a cotangent for each"
         )

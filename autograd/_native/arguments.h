@@ -422,8 +422,9 @@ static PyObject *part_of(const Spec *spec, PyObject *object, Py_ssize_t i)
 /* Numbers only: no other code runs meanwhile. */
 static Outcome read_flat(PyObject *object, Py_ssize_t count, double *numbers)
 {
+    PyObject *const *items = PySequence_Fast_ITEMS(object);
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (read_number(item_of(object, i), numbers + i) != TAKEN) {
+        if (read_number(items[i], numbers + i) != TAKEN) {
             return OTHER;
         }
     }

@@ -68,7 +68,7 @@ EACH_LANE(cbrt, cbrt) /* that of libmvec may be further from the true value than
 #define LIBMVEC(name) _ZGVbN2##name
 #endif
 
-/* The same of the same, so that a formula may say exp(-abs(x)) twice at the cost of once. */
+/* The same of the same, so that what a formula says twice is computed once. */
 #define CONSTANT __attribute__((const))
 
 #define FUNCTION_OF_ONE(name)                                                                      \
