@@ -65,7 +65,7 @@ PROGRAM = Extension(
     depends=[
         *(
             f"{NATIVE}/{part}.h"
-            for part in ("lanes", "plan", "shared", "arguments", "running", "calling")
+            for part in ("lanes", "plan", "machine", "arguments", "running", "calling")
         ),
         f"{NATIVE}/lanes.c",
         *TABLE,

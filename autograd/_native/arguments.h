@@ -368,7 +368,7 @@ static Outcome read_array(const Spec *spec, PyObject *object, double *numbers)
     return same ? TAKEN : OTHER;
 }
 
-/* Whether a dict has those keys, in that order, as a function may depend on it. May set an error. */
+/* Whether a dict has those keys, in that order: a function may depend on it. May set an error. */
 static bool has_keys(PyObject *dict, PyObject *keys)
 {
     PyObject *key;

@@ -149,13 +149,14 @@ static bool separate(const Bound *bound, Workspace *space)
 static bool run_program(const Bound *bound, Workspace *space)
 {
     const Plan *plan = &bound->plan;
+    const Term *terms = ITEMS(plan->shared_terms, Term);
     const bool is_long = plan->shared.count > UNLOCKED_WORK;
     PyThreadState *state = is_long ? PyEval_SaveThread() : NULL;
     if (bound->machine.run) {
         bound->machine.run(space->slots);
     }
     else {
-        interpret(ITEMS(plan->shared, Shared), ITEMS(plan->shared_terms, Term), space->slots);
+        version->interpret(ITEMS(plan->shared, Shared), terms, space->slots);
     }
     if (state) {
         PyEval_RestoreThread(state);

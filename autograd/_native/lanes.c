@@ -333,6 +333,36 @@ EACH_LIBRARY_BINARY_ROW(LIBRARY_NUMBER_OF_TWO)
 #define EACH_ROW(F)                                                                                \
     EACH_EXACT_UNARY_ROW(F)                                                                        \
     EACH_LIBRARY_UNARY_ROW(F) EACH_EXACT_BINARY_ROW(F) EACH_LIBRARY_BINARY_ROW(F)
+
+static double sum_of_products(const Term *terms, size_t count, const double *slots, double sum)
+{
+    for (const Term *term = terms; term < terms + count; term++) {
+        sum += slots[term->x] * slots[term->y];
+    }
+    return sum;
+}
+
+static void interpret(const Shared *i, const Term *terms, double *slots)
+{
+#define CASE(row)                                                                                  \
+    case ROW_##row:                                                                                \
+        slots[i->z] = number_##row(slots[i->x], slots[i->y]);                                      \
+        break;
+    for (;; i++) {
+        switch (i->operation) {
+            EACH_ROW(CASE)
+        case SELECT:
+            slots[i->z] = slots[i->x] != 0.0 ? slots[i->y] : slots[i->w];
+            break;
+        case DOT:
+            slots[i->z] = sum_of_products(terms + i->x, i->y, slots, slots[i->w]);
+            break;
+        default: /* HALT */
+            return;
+        }
+    }
+}
+
 #define ROW_STEP(row) [ROW_##row] = step_##row,
 #define ROW_NUMBER(row) [ROW_##row] = number_##row,
 
@@ -347,5 +377,7 @@ const Version VERSION = {
     .add_up_products = add_up_products,
     .dot_shared = dot_shared,
     .dot_varying = dot_varying,
+    .sum_of_products = sum_of_products,
+    .interpret = interpret,
     .fold = fold,
 };

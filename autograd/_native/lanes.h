@@ -23,8 +23,8 @@ typedef struct {
     uint32_t x, y;
 } Term;
 
-/* An instruction on the numbers all samples share, by slot; a row of one operand has it twice. A DOT
-   has `y` terms from `x` on and starts from `w`. */
+/* An instruction on the numbers all samples share, by slot; a row of one operand has it twice.
+   A DOT has `y` terms from `x` on and starts from `w`. */
 typedef struct {
     uint32_t operation, z, x, y, w;
 } Shared;
@@ -74,6 +74,8 @@ typedef struct {
     Kernel store, store_divided;       /* result z = x */
     Kernel add_up, add_up_products;    /* sum z += x, += x * y, over the samples */
     Kernel dot_shared, dot_varying;    /* z = w + terms x.vector …, y.vector of them */
+    double (*sum_of_products)(const Term *terms, size_t count, const double *slots, double sum);
+    void (*interpret)(const Shared *instruction, const Term *terms, double *slots);
     void (*fold)(const double *sums, double *totals, size_t count);
 } Version;
 

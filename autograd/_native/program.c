@@ -25,7 +25,7 @@ static _Thread_local int transforming; /* how many transforms run in this thread
 
 /* One unit for the compiler; each part stands on those before it. */
 #include "plan.h"
-#include "shared.h"
+#include "machine.h"
 #include "arguments.h"
 #include "running.h"
 #include "calling.h"

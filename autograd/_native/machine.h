@@ -1,31 +1,6 @@
-/* Running the instructions on numbers all samples share: as machine code where the processor is an
-   x86-64 and the system lets a process write its own, otherwise interpreted. A part of program.c,
+/* The instructions on numbers all samples share as machine code, where the processor is an x86-64
+   and the system lets a process write its own; elsewhere they are interpreted. A part of program.c,
    which includes it. */
-
-static double sum_of_products(const Term *terms, size_t count, const double *slots, double sum)
-{
-    for (const Term *term = terms; term < terms + count; term++) {
-        sum += slots[term->x] * slots[term->y];
-    }
-    return sum;
-}
-
-static void interpret(const Shared *i, const Term *terms, double *slots)
-{
-    for (; i->operation != HALT; i++) {
-        double *z = &slots[i->z];
-        switch (i->operation) {
-        case DOT:
-            *z = sum_of_products(terms + i->x, i->y, slots, slots[i->w]);
-            break;
-        case SELECT:
-            *z = slots[i->x] != 0.0 ? slots[i->y] : slots[i->w];
-            break;
-        default:
-            *z = version->numbers[i->operation](slots[i->x], slots[i->y]);
-        }
-    }
-}
 
 /* A program as machine code. */
 typedef struct {
@@ -39,8 +14,9 @@ static bool use_machine_code = true;
 
 #include <sys/mman.h>
 
-/* Numbers are computed in registers and written to their slots at once, so that any register may be
-   taken again at any time. A call finds its numbers in the slots and leaves no register as it was. */
+/* Numbers are computed in registers and written to their slots at once, so that any register may
+   be taken again at any time. A call finds its numbers in the slots, and leaves no register as it
+   was. */
 enum { SCRATCH = 15, INLINE_TERMS = 64 };
 
 typedef struct {
@@ -195,7 +171,7 @@ static void assemble_long_dot(Assembler *a, const Shared *i, const Term *terms)
     emit(a, &i->y, sizeof(i->y));
     EMIT(a, 0x48, 0x89, 0xda); /* mov rdx, rbx */
     on_slot(a, LOAD, 0, i->w);
-    assemble_call(a, (uintptr_t)sum_of_products, i->z);
+    assemble_call(a, (uintptr_t)version->sum_of_products, i->z);
 }
 
 static void assemble(Assembler *a, const Shared *i, const Term *terms)
@@ -232,7 +208,8 @@ static void assemble(Assembler *a, const Shared *i, const Term *terms)
 static Machine make_executable(const List *bytes)
 {
     const Machine none = {NULL, 0};
-    void *code = mmap(NULL, bytes->count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *code = mmap(NULL, bytes->count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                      -1, 0);
     if (code == MAP_FAILED) {
         return none;
     }
