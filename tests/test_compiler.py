@@ -417,9 +417,11 @@ def test_a_method_needs_an_instance_that_can_keep_it():
         __slots__ = ()
         at = compile(lambda _self, x: x)
 
-    for call in (lambda: Slotted().at(1.0), lambda: Line.of_class(1.0)):
-        with pytest.raises(TypeError, match="needs an instance with a __dict__"):
-            call()
+    with pytest.raises(TypeError, match="needs an instance with a __dict__"):
+        Slotted().at(1.0)
+    # from Python 3.13 on a class method hands the class over as the first argument
+    with pytest.raises(TypeError, match=r"needs an instance with a __dict__|argument 0 must be"):
+        Line.of_class(1.0)
 
 
 # What comes from outside.
