@@ -5,7 +5,8 @@ import linecache
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 Function = Callable[..., Any]
 Interval = tuple[float, float]
@@ -149,19 +150,41 @@ class Op:
             for operand, formula in zip("xy", self.local, strict=False)
         )
 
-    def local_at(self, slot: int, x: float, y: float) -> str:
-        """The formula of ∂result/∂operand for the case that these operands are."""
-        tree = ast.parse(self.local[slot], mode="eval").body
-        if isinstance(tree, ast.Call) and ast.unparse(tree.func) == "where":
-            condition, case, others = map(ast.unparse, tree.args)
-            return case if compile_formula("condition", "xy", condition, {})(x, y) else others
-        return self.local[slot]
+    def local_at(self, slot: int, x: float | None, y: float | None) -> str:
+        """The formula of ∂result/∂operand for the case that these operands are.
+
+        None is one that is not known: where it decides, the formula has all cases.
+        """
+        formula = self.local[slot]
+        cases = _cases(formula)
+        if cases is None or {"x": x, "y": y}[cases.decider] is None:
+            return formula
+        return cases.case if cases.holds(x, y) else cases.others
 
     def __str__(self) -> str:
         return self.name
 
     def __reduce__(self) -> tuple[Function, tuple[str]]:
         return op_named, (self.name,)
+
+
+class _Cases(NamedTuple):
+    """The two cases of a formula: the operand that decides, and how; the formulas."""
+
+    decider: str
+    holds: Function
+    case: str
+    others: str
+
+
+@cache
+def _cases(formula: str) -> _Cases | None:
+    match ast.parse(formula, mode="eval").body:
+        case ast.Call(ast.Name("where"), [ast.Compare(ast.Name(decider)) as condition, a, b]):
+            holds = compile_formula("condition", "xy", ast.unparse(condition), {})
+            return _Cases(decider, holds, ast.unparse(a), ast.unparse(b))
+        case _:
+            return None
 
 
 class _Division(ast.NodeTransformer):

@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from autograd import graph
@@ -238,21 +238,10 @@ def _expression(instruction: Instruction, names: Sequence[str]) -> str:
     return f"({x}) ** {y}" if x.startswith("-") else f"{x} ** {y}"
 
 
-_local_at = lru_cache(1024)(Op.local_at)  # a tape may hold very many powers of few exponents
-
-
 def _local(instruction: Instruction, place: int) -> str:
     """The formula of a local derivative; of two cases the one that number operands decide."""
-    op, operands = instruction.op, zip("xy", instruction.operands, strict=False)
-    match _tree(op.local[place]):
-        case ast.Call(ast.Name("where"), [condition, _, _]):
-            needed = {node.id for node in ast.walk(condition) if isinstance(node, ast.Name)}
-            numbers = {name: x for name, x in operands if isinstance(x, float)}
-            if needed <= numbers.keys():
-                return _local_at(op, place, numbers.get("x", 0.0), numbers.get("y", 0.0))
-        case _:
-            pass
-    return op.local[place]
+    x, y = [z if isinstance(z, float) else None for z in (*instruction.operands, None)][:2]
+    return instruction.op.local_at(place, x, y)
 
 
 class Formula(NamedTuple):

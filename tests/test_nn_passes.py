@@ -86,7 +86,11 @@ def test_one_pass(name: str, seed: int, count: int) -> None:
         value, outputs = make(model, loss("mean"))(*batch)
         gradients = [parameter.grad for parameter in model.parameters()]
         found.append((value, outputs, gradients, model.layers[1].generator.random()))
-    (eager, compiled) = found
+    assert_alike(*found)
+
+
+def assert_alike(eager: Any, compiled: Any) -> None:
+    """Two passes found the same: loss, outputs, gradients, and what the generators draw next."""
     assert close(eager[0]) == compiled[0]
     assert eager[3] == compiled[3]
     for x, y in zip(eager[1], compiled[1], strict=True):
@@ -216,12 +220,7 @@ def test_one_pass_of_sequences(lengths: list[int], make: Any, reduction: str, se
         value, outputs = kind(model, loss)(*samples)
         gradients = [parameter.grad for parameter in model.parameters()]
         found.append((value, outputs, gradients, generator.random()))
-    (eager, compiled) = found
-    assert close(eager[0]) == compiled[0]
-    assert eager[3] == compiled[3]
-    for x, y in zip(eager[1], compiled[1], strict=True):
-        assert close(x) == y
-    assert close(eager[2]) == compiled[2]
+    assert_alike(*found)
 
 
 @pytest.mark.parametrize("compile", [False, True])

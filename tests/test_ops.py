@@ -216,6 +216,7 @@ def test_the_formula_for_the_case():
     assert "y * pow(x + less(abs(x), 1e-300), y - 1.0)" == row.local_at(0, 2.0, 0.0)
     assert ["z * log(x)", "z * log(x + 1.0)"] == [row.local_at(1, x, 3.0) for x in (2.0, -0.0)]
     assert TABLE["div"].local[1] == TABLE["div"].local_at(1, 0.0, 0.0)
+    assert [*row.local] == [row.local_at(0, 2.0, None), row.local_at(1, None, 3.0)]
 
 
 def is_near(x: Any, y: Any) -> bool:

@@ -291,7 +291,6 @@ static bool use_numpy(bool is_needed)
     return done;
 }
 
-
 /* A view as the buffer protocol would give it, in a tenth of the time. */
 static bool view_numpy_array(PyObject *object, Py_buffer *view, int flags)
 {

@@ -8,8 +8,6 @@ typedef struct {
     size_t size;
 } Machine;
 
-static bool use_machine_code = true;
-
 #if defined(__x86_64__) && !defined(_WIN32)
 
 #include <sys/mman.h>
@@ -227,7 +225,8 @@ static Machine make_machine(const Plan *plan, uint32_t neutral)
     const bool is_empty = plan->shared.count == 1; /* HALT */
     Assembler a = {.neutral = neutral};
     Machine machine = {NULL, 0};
-    if (!use_machine_code || is_empty || plan->slots > INT32_MAX / sizeof(double)) {
+    if (version == &version_interpreted || is_empty ||
+        plan->slots > INT32_MAX / sizeof(double)) {
         return machine;
     }
     forget_registers(&a);
@@ -258,7 +257,7 @@ static void free_machine(Machine *machine)
 
 static Machine make_machine(const Plan *plan, uint32_t neutral)
 {
-    (void)plan, (void)neutral, (void)use_machine_code;
+    (void)plan, (void)neutral;
     return (Machine){NULL, 0};
 }
 

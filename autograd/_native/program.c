@@ -20,7 +20,8 @@ static Py_ssize_t value_data_offset;
 /* NumPy's, once it was needed; no dtype where arrays are not as this module knows them. */
 static PyTypeObject *numpy_array;
 static PyObject *numpy_empty, *numpy_float64;
-static const Version *version; /* the kernels in use */
+static const Version *version;      /* the kernels in use */
+static Version version_interpreted; /* the baseline without machine code */
 static _Thread_local int transforming; /* how many transforms run in this thread */
 
 /* One unit for the compiler; each part stands on those before it. */
@@ -443,9 +444,6 @@ static PyType_Spec bound_spec = {
     .slots = bound_slots,
 };
 
-enum { MOST_VERSIONS = 4 };
-static Version version_interpreted; /* the baseline without machine code */
-
 static PyMethodDef entry_methods[] = {
     {"__reduce__", METHOD(entry_reduce), METH_NOARGS, "__reduce__($self, /)\n--\n\nPickles."},
     {NULL, NULL, 0, NULL},
@@ -479,6 +477,8 @@ static PyType_Spec entry_spec = {
     .slots = entry_slots,
 };
 
+enum { MOST_VERSIONS = 4 };
+
 /* The versions that this processor runs, the fastest first. */
 static int list_versions(const Version *versions[])
 {
@@ -507,7 +507,6 @@ static PyObject *function_use(PyObject *Py_UNUSED(module), PyObject *name)
     for (int i = 0; i < count; i++) {
         if (is_name(name, versions[i]->name)) {
             version = versions[i];
-            use_machine_code = version != &version_interpreted;
             Py_RETURN_NONE;
         }
     }
